@@ -1,0 +1,140 @@
+"""Paths: whose plane is used, and where its things live."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import denial
+
+PIN = ".kaizen/plane"
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """A data plane: `root` is the project whose files are meant, `base` the folder that holds AI/, `reason` why."""
+
+    root: Path
+    base: Path
+    reason: str
+
+    @property
+    def ai(self) -> Path:
+        return self.base / "AI"
+
+    @property
+    def folder(self) -> Path:
+        return self.base / "AI" / "db"
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "kaizen.db"
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / "kaizen.lock"
+
+    @property
+    def head(self) -> Path:
+        return self.folder / "ledger.head"
+
+    @property
+    def search(self) -> Path:
+        return self.folder / "search.db"
+
+    @property
+    def exports(self) -> Path:
+        return self.folder / "exports"
+
+    @property
+    def reports(self) -> Path:
+        return self.exports / "reports"
+
+    @property
+    def manifests(self) -> Path:
+        return self.folder / "manifests"
+
+    @property
+    def backups(self) -> Path:
+        return self.folder / "backups"
+
+    @property
+    def blobs(self) -> Path:
+        return self.folder / "blobs"
+
+    @property
+    def temporary(self) -> Path:
+        return self.base / "AI" / "work" / "kaizen-runtime" / "tmp"
+
+    def relative(self, path: Path) -> str:
+        """A path as records and replies name it: relative to the project, POSIX; absolute where it lies outside."""
+        for folder in (self.base, self.root):
+            if path.is_relative_to(folder):
+                return path.relative_to(folder).as_posix()
+        return str(path)
+
+
+def find(home: Path | None = None, *, create: bool = False) -> Plane:
+    """The plane of this process: KAIZEN_REPO_ROOT, else the checkout whose kaizen.py runs (`home`), else the nearest
+    folder above the current one with a plane or a pin. `create` (K1) settles for the git top level or the current
+    folder; otherwise DENIED_PLANE_NOT_FOUND says how to make one."""
+    named = os.environ.get("KAIZEN_REPO_ROOT")
+    if named:
+        root = Path(named).expanduser().resolve()
+        return Plane(root, root, "KAIZEN_REPO_ROOT")
+    if home is not None:
+        return _of_checkout(home.resolve(), "the checkout of kaizen.py")
+    here = Path.cwd().resolve()
+    for folder in (here, *here.parents):
+        if (folder / PIN).is_file():
+            pinned = (folder / PIN).read_text(encoding="utf-8").strip()
+            return Plane(folder, (folder / pinned).resolve(), f"the pin {PIN} in {folder}")
+        if (folder / "AI" / "db" / "kaizen.db").exists():
+            return Plane(folder, folder, "the nearest folder with a plane")
+        main = main_checkout(folder)
+        if main is not None and (main / "AI" / "db" / "kaizen.db").exists():
+            return Plane(folder, main, "the main checkout of this git worktree")
+    if create:
+        top = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+        return _of_checkout(top, "the git top level" if (top / ".git").exists() else "the current folder")
+    raise denial.PlaneNotFound(path=str(here))
+
+
+def _of_checkout(folder: Path, reason: str) -> Plane:
+    """A checkout's own plane; a git worktree without one shares its main checkout's."""
+    if (folder / PIN).is_file():
+        pinned = (folder / PIN).read_text(encoding="utf-8").strip()
+        return Plane(folder, (folder / pinned).resolve(), f"the pin {PIN} in {folder}")
+    main = main_checkout(folder)
+    if main is not None and not (folder / "AI" / "db" / "kaizen.db").exists():
+        return Plane(folder, main, "the main checkout of this git worktree")
+    return Plane(folder, folder, reason)
+
+
+def main_checkout(folder: Path) -> Path | None:
+    """The main checkout of a linked git worktree, read from its .git file; None where `folder` is no worktree."""
+    marker = folder / ".git"
+    if not marker.is_file():
+        return None
+    try:
+        line = marker.read_text(encoding="utf-8").strip()
+        if not line.startswith("gitdir:"):
+            return None
+        private = (folder / line.removeprefix("gitdir:").strip()).resolve()
+        common = (private / (private / "commondir").read_text(encoding="utf-8").strip()).resolve()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return common.parent if common.name == ".git" else None
+
+
+def inside(plane: Plane, text: str, *, allow_external: bool = False) -> tuple[Path, str]:
+    """A user's path resolved, symlinks and all, and the name records give it; DENIED_PATH_OUTSIDE_REPO beyond the root."""
+    path = Path(text).expanduser()
+    resolved = (path if path.is_absolute() else plane.root / path).resolve()
+    for folder in (plane.root, plane.base):
+        if resolved.is_relative_to(folder):
+            return resolved, resolved.relative_to(folder).as_posix()
+    if allow_external:
+        return resolved, f"external:{resolved.name}"
+    raise denial.PathOutsideRepo(path=text, root=str(plane.root))

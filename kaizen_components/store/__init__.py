@@ -1,0 +1,781 @@
+"""Store: the only door to the data plane. Every change is one ledger entry and the row that follows from it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import clock, denial
+from ..fields import ID, linked_kind
+from ..op import Call, Result
+from ..ops import _index
+from ..paths import Plane
+from ..record import Record, personal_data
+from . import ledger, schema
+from .connection import APPLICATION_ID, Connection, engine, header
+from .lock import PlaneLock
+
+Row = dict[str, Any]
+Where = Mapping[str, Any]
+_ABSENT: Any = object()
+
+
+class Store:
+    """One caller's access to one plane. Opens (and locks) late, closes early; nothing is half written.
+
+    Public methods take and return plain rows by column name; kinds are named as in the ledger ("task").
+    """
+
+    def __init__(self, plane: Plane, *, using: str | None = None) -> None:
+        self.plane = plane
+        self.call = Call(op="-")
+        self.warnings: list[str] = []
+        self._using = using
+        self._lock: PlaneLock | None = None
+        self._connection: Connection | None = None
+        self._writing = False
+        self._grouped = False
+        self._head: tuple[int, str] = (0, ledger.START)
+        self._entries: list[Row] = []
+        self._unit_start = 0
+        self._unit_seq = 0
+        self._rows: dict[str, tuple[str, Row]] = {}
+        self._new: dict[str, None] = {}
+        self._dirty: dict[str, None] = {}
+        self._counters: dict[str, int] = {}
+        self._known: dict[str, None] = {}
+        self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
+
+    # --- units of work ----------------------------------------------------------------------------
+
+    def perform(self, call: Call, work: Callable[[], Result]) -> Result:
+        """Run one operation as a unit of work: all of it is written or nothing; the answer comes after the commit."""
+        self.call = call
+        if self._grouped:
+            return self._perform_in_group(call, work)
+        try:
+            result = self._replayed(call) or self._answered(call, work())
+            self.commit()
+        except BaseException:
+            self.roll_back()
+            raise
+        finally:
+            self.close()
+        return self._warned(result)
+
+    def _perform_in_group(self, call: Call, work: Callable[[], Result]) -> Result:
+        """One unit among several under one commit: one that fails takes back itself alone.
+
+        A unit that only adds is kept in memory and undone there; any other gets a savepoint of its own.
+        """
+        self._unit_start, undone, head = len(self._entries), len(self._undo), self._head
+        savepoint = call.writes and not call.only_adds
+        if not call.only_adds:
+            self.flush()
+            undone = 0
+        if savepoint:
+            self._begin().write("SAVEPOINT unit")
+            head = self._head
+        try:
+            result = self._replayed(call) or self._answered(call, work())
+            if savepoint:
+                self.flush()
+                self._begin().write("RELEASE unit")
+        except BaseException:
+            if savepoint:
+                self._forget()
+                connection = self._reading()
+                connection.write("ROLLBACK TO unit")
+                connection.write("RELEASE unit")
+                self._head = head
+            elif self._writing:
+                self._take_back(undone, head)
+            raise
+        return self._warned(result)
+
+    def _take_back(self, undone: int, head: tuple[int, str]) -> None:
+        """Undo in memory what the current unit has put there."""
+        while len(self._undo) > undone:
+            target, key, old = self._undo.pop()
+            if old is _ABSENT:
+                target.pop(key, None)
+            else:
+                target[key] = old
+        added = len(self._entries) - self._unit_start
+        del self._entries[self._unit_start :]
+        if added:
+            self._head = head
+
+    def _warned(self, result: Result) -> Result:
+        """Add the warnings gathered on the way."""
+        if self.warnings:
+            result["warnings"] = list(dict.fromkeys(self.warnings))
+            self.warnings.clear()
+        return result
+
+    @contextlib.contextmanager
+    def group(self) -> Iterator[None]:
+        """Several units under one lock and one commit; a unit that fails takes back itself alone."""
+        self._grouped = True
+        try:
+            yield
+            self.commit()
+        except BaseException:
+            self.roll_back()
+            raise
+        finally:
+            self._grouped = False
+            self.close()
+
+    def _answered(self, call: Call, result: Result) -> Result:
+        """Add the receipt; with a key, seal the answer into the first entry, so that a repeat can give it again."""
+        written = self._entries[self._unit_start :]
+        if call.key and written:
+            self._seal_reply(written, result)
+        if written or self._head[0] > self._unit_seq:
+            result["seq"], result["chain_hash"] = self._head
+        return result
+
+    def _seal_reply(self, written: list[Row], result: Result) -> None:
+        first = written[0]
+        old_hash = first["content_hash"]
+        reply = {name: value for name, value in result.items() if name != "content_hash"}
+        reply["span"] = len(written)
+        content = {**first["_content"], "reply": reply}
+        first["idempotency_key"] = self.call.key
+        first["request_hash"] = ledger.request_hash(self.call.op, self.call.request or {}, content["salt"])
+        first["content"], first["content_hash"] = ledger.seal(content)
+        previous = first["_previous"]
+        for entry in written:
+            entry["leaf_hash"] = ledger.leaf_hash(entry)
+            entry["_previous"] = previous
+            previous = entry["chain_hash"] = ledger.chain_hash(previous, entry["leaf_hash"])
+        self._head = (self._head[0], previous)
+        if result.get("content_hash") == old_hash:
+            result["content_hash"] = first["content_hash"]
+        kind, row = self._rows[first["record_id"]]
+        if row["current_revision_id"] == first["entry_id"]:
+            self._set(self._rows, first["record_id"], (kind, {**row, schema.hash_column(kind): first["content_hash"]}))
+
+    def _replayed(self, call: Call) -> Result | None:
+        """The first result of this key, or None; DENIED_KEY_CONFLICT where the key stood for another request."""
+        if not call.key:
+            return None
+        found: Row | None = next((entry for entry in self._entries if entry["idempotency_key"] == call.key), None)
+        if found is None:
+            rows = self._reading().rows("SELECT * FROM ledger WHERE idempotency_key = ?", (call.key,))
+            found = rows[0] if rows else None
+        if found is None:
+            return None
+        if found["content"] is None:
+            raise denial.KeyConflict(message="This --key was used before and what it wrote was erased.", key=call.key)
+        content = _parsed(found["content"])
+        if found["request_hash"] != ledger.request_hash(call.op, call.request or {}, content["salt"]):
+            raise denial.KeyConflict(key=call.key, id=found["record_id"], op=found["op"])
+        reply = dict(content["reply"])
+        last = found["seq"] + reply.pop("span") - 1
+        status = reply.pop("status")
+        answer = {"id": found["record_id"], "revision_id": found["entry_id"], "content_hash": found["content_hash"]}
+        result = Result(finding=status == "FAILED", **{**answer, **reply})
+        result["seq"], result["chain_hash"] = last, self._chain_at(last)
+        result["replayed"] = True
+        return result
+
+    def _chain_at(self, seq: int) -> str:
+        for entry in self._entries:
+            if entry["seq"] == seq:
+                return entry["chain_hash"]
+        return self._reading().execute("SELECT chain_hash FROM ledger WHERE seq = ?", (seq,))[0][0]
+
+    # --- opening and closing ----------------------------------------------------------------------
+
+    def _reading(self) -> Connection:
+        """The open plane, for reading; made where it does not exist yet."""
+        if self._connection is None:
+            self._open()
+        assert self._connection is not None
+        return self._connection
+
+    def _open(self) -> None:
+        if self._lock is None:
+            self._lock = PlaneLock(self.plane.lock, self.call.op)
+            self._lock.__enter__()
+        try:
+            self._admit(header(self.plane.database))
+            self._connection = Connection(self.plane.database)
+        except BaseException:
+            self.close()
+            raise
+
+    def _admit(self, found: tuple[int, int] | None) -> None:
+        """Make a missing plane; leave a foreign file alone; warn of another schema."""
+        if found is None:
+            refuse_lost_plane(self.plane)
+            create(self.plane, self.call)
+            return
+        application, version = found
+        if application != APPLICATION_ID:
+            raise denial.PlaneForeign(path=str(self.plane.database))
+        if version != schema.SCHEMA_VERSION:
+            self.warnings.append(
+                f"The plane has schema version {version}, this Kaizen knows {schema.SCHEMA_VERSION}; see K2 schema-status."
+            )
+
+    def _begin(self) -> Connection:
+        """The open plane, inside a write transaction."""
+        connection = self._reading()
+        if not self._writing:
+            self._refuse_schema(connection)
+            connection.write("BEGIN IMMEDIATE")
+            self._writing = True
+            last = connection.execute("SELECT seq, chain_hash FROM ledger ORDER BY seq DESC LIMIT 1")
+            self._head = (int(last[0][0]), last[0][1]) if last else (0, ledger.START)
+            self._unit_seq = self._head[0]
+        return connection
+
+    def _refuse_schema(self, connection: Connection) -> None:
+        """Refuse to write to a newer plane, or to one whose manifest is not ours; migrate an older one."""
+        found = connection.rows("SELECT schema_version, oldest_writer, manifest_hash FROM schema_version LIMIT 1")
+        if not found:
+            raise denial.SchemaStatus(message="The plane has no schema record.", path=str(self.plane.database))
+        plane = found[0]
+        if plane["schema_version"] > schema.SCHEMA_VERSION and plane["oldest_writer"] > schema.SCHEMA_VERSION:
+            raise denial.SchemaStatus(
+                message="The plane was written by a newer Kaizen; it can be read, not written.",
+                schema_version=plane["schema_version"],
+                expected=schema.SCHEMA_VERSION,
+            )
+        if plane["schema_version"] < schema.SCHEMA_VERSION:
+            from . import migrations
+
+            migrations.migrate(self, connection)
+        elif plane["manifest_hash"] != _index.MANIFEST_HASH and self.call.op != "K1":
+            raise denial.SchemaDrift(manifest_hash=plane["manifest_hash"], expected=_index.MANIFEST_HASH)
+
+    def warn_of_drift(self) -> None:
+        """Note a schema drift in `warnings`; reads answer all the same."""
+        found = self._reading().execute("SELECT manifest_hash FROM schema_version LIMIT 1")
+        if not found or found[0][0] != _index.MANIFEST_HASH:
+            self.warnings.append("The plane's schema manifest is not the one of this Kaizen; see K2 schema-status.")
+
+    def commit(self) -> None:
+        """Make everything durable, then say so in ledger.head."""
+        if not self._writing or self._connection is None:
+            return
+        self.flush()
+        self._connection.write("COMMIT")
+        self._writing = False
+        self._undo.clear()
+        write_head(self.plane, *self._head)
+
+    def roll_back(self) -> None:
+        """Forget everything since the last commit."""
+        self._forget()
+        self._known.clear()
+        if self._writing and self._connection is not None:
+            with contextlib.suppress(Exception):
+                self._connection.write("ROLLBACK")
+        self._writing = False
+
+    def close(self) -> None:
+        """Close the file, then let the lock go."""
+        if self._writing:
+            self.roll_back()
+        self._rows.clear()
+        self._known.clear()
+        try:
+            if self._connection is not None:
+                self._connection.close()
+        finally:
+            self._connection = None
+            if self._lock is not None:
+                self._lock.__exit__(None, None, None)
+                self._lock = None
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the lock with the database closed: for copying, moving or hashing the file."""
+        self.close()
+        self._lock = PlaneLock(self.plane.lock, self.call.op)
+        self._lock.__enter__()
+        try:
+            yield
+        finally:
+            self.close()
+
+    def copy(self, target: Path) -> None:
+        """A consistent single-file copy of the plane, checkpointed and taken under the lock."""
+        with self.locked():
+            self.copy_locked(target)
+
+    def copy_locked(self, target: Path) -> None:
+        """As copy(), for a caller that holds the lock."""
+        self._admit(header(self.plane.database))
+        connection = Connection(self.plane.database)
+        try:
+            connection.checkpoint()
+        finally:
+            connection.close()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(self.plane.database, target)
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[Path]:
+        """A copy to compute on without holding the lock, gone afterwards."""
+        self.plane.temporary.mkdir(parents=True, exist_ok=True)
+        target = self.plane.temporary / f"snapshot-{os.getpid()}-{os.urandom(4).hex()}.db"
+        try:
+            self.copy(target)
+            yield target
+        finally:
+            for path in (target, target.with_name(target.name + "-wal"), target.with_name(target.name + "-shm")):
+                path.unlink(missing_ok=True)
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    def add(self, record: Record, *, action: str = "add") -> Row:
+        """Write a new record; its row, with id, current_revision_id and content_hash. Links are looked up."""
+        self._begin()
+        cls = type(record)
+        values = record.values()
+        self._check_links(cls, {spec.name: values[spec.name] for spec in cls.specs if spec.stored})
+        position = self._head[0] + 1
+        at = clock.moment(position)
+        created = clock.iso(at)
+        content: Row = {
+            "id": clock.new_id(cls.prefix, position, at),
+            **values,
+            "is_test": int(self.call.test),
+            "created_at": created,
+            "updated_at": created,
+            "source_command": self.call.op,
+            "retired_reason": None,
+            "personal_data_json": personal_data(values),
+        }
+        content = {name: int(value) if isinstance(value, bool) else value for name, value in content.items()}
+        return self._append(cls.kind, cls.version, action, content, None)
+
+    def revise(self, kind: str, record_id: str, changes: Mapping[str, Any], *, action: str = "revise") -> Row:
+        """Write a further revision of a record: its row after the change. Unknown ids raise DENIED_RECORD_NOT_FOUND."""
+        self._begin()
+        before = self.get(kind, record_id)
+        cls = record_class(kind)
+        self._check_links(cls, changes)
+        content = schema.content_of(kind, before)
+        content.update({name: int(value) if isinstance(value, bool) else value for name, value in changes.items()})
+        content["updated_at"] = clock.now(self._head[0] + 1)
+        own = {spec.name for spec in cls.specs}
+        content["personal_data_json"] = personal_data({name: value for name, value in content.items() if name in own})
+        return self._append(kind, cls.version, action, content, before)
+
+    def _append(self, kind: str, version: int, action: str, content: Row, before: Row | None) -> Row:
+        record_id = content["id"]
+        task_id = record_id if kind == "task" else content.get(_index.KINDS[kind].task_column or "")
+        seq = self._head[0] + 1
+        salt = clock.token(seq, "salt", 16)
+        sealed = {"record": content, "salt": salt}
+        entry = self._entry(seq, action, kind, version, record_id, task_id, content["updated_at"], content["writer_role"], sealed)
+        count = before["entry_count"] + 1 if before and kind == "task" else 1
+        row = schema.project(
+            kind,
+            content,
+            entry_id=entry["entry_id"],
+            content_hash=entry["content_hash"],
+            created_seq=before["created_seq"] if before else seq,
+            updated_seq=seq,
+            entry_count=count,
+        )
+        self._put(kind, row, before)
+        if task_id is not None and kind != "task":
+            self._touch_task(task_id)
+        return row
+
+    def _entry(
+        self,
+        seq: int,
+        action: str,
+        kind: str,
+        version: int,
+        record_id: str,
+        task_id: str | None,
+        time: str,
+        writer_role: str,
+        content: Row,
+    ) -> Row:
+        """Seal one ledger entry onto the chain."""
+        entry: Row = {
+            "seq": seq,
+            "entry_id": clock.new_id("led", seq, clock.datetime.fromisoformat(time)),
+            "time": time,
+            "op": self.call.op,
+            "action": action,
+            "kind": kind,
+            "kind_version": version,
+            "record_id": record_id,
+            "task_id": task_id,
+            "agent": self.call.agent,
+            "session": self.call.session,
+            "writer_role": writer_role,
+            "idempotency_key": None,
+            "request_hash": None,
+        }
+        entry["content"], entry["content_hash"] = ledger.seal(content)
+        entry["leaf_hash"] = ledger.leaf_hash(entry)
+        entry["chain_hash"] = ledger.chain_hash(self._head[1], entry["leaf_hash"])
+        entry["_content"], entry["_previous"] = content, self._head[1]
+        self._entries.append(entry)
+        self._head = (seq, entry["chain_hash"])
+        self._count(f"ledger.entries:{time[:10]}", 1)
+        return entry
+
+    def purge(self, kind: str, record_id: str, reason: str) -> None:
+        """Write that a record was erased; purge.py then erases it. The entry holds the reason, not the record."""
+        self._begin()
+        before = self.get(kind, record_id)
+        task_id = record_id if kind == "task" else before.get(_index.KINDS[kind].task_column or "")
+        seq = self._head[0] + 1
+        content = {"record": None, "reason": reason, "salt": clock.token(seq, "salt", 16)}
+        self._entry(seq, "purge", kind, 1, record_id, task_id, clock.now(seq), "agent", content)
+        for name in schema.counted(kind, before):
+            self._count(name, -1)
+        if task_id is not None and kind != "task":
+            self._touch_task(task_id)
+        self.flush()
+        assert self._connection is not None
+        self._connection.write(f"DELETE FROM {_index.KINDS[kind].table} WHERE id = ?", (record_id,))
+        self._known.pop(record_id, None)
+        self._rows.pop(record_id, None)
+
+    def _touch_task(self, task_id: str) -> None:
+        """Count an entry for its task, where the task is a record here."""
+        match = ID.match(task_id)
+        if not match or match[1] != "t":
+            return
+        before = self._find("task", task_id)
+        if before is not None:
+            self._put("task", {**before, "entry_count": before["entry_count"] + 1}, before)
+
+    def _put(self, kind: str, row: Row, before: Row | None) -> None:
+        record_id = row["id"]
+        if before is None:
+            self._set(self._new, record_id, None)
+        elif record_id not in self._new:
+            self._set(self._dirty, record_id, None)
+        self._set(self._rows, record_id, (kind, row))
+        for name in schema.counted(kind, before) if before else ():
+            self._count(name, -1)
+        for name in schema.counted(kind, row):
+            self._count(name, 1)
+        self._set(self._known, record_id, None)
+
+    def _count(self, name: str, by: int) -> None:
+        self._set(self._counters, name, self._counters.get(name, 0) + by)
+
+    def _set(self, target: dict[Any, Any], key: Any, value: Any) -> None:
+        """Change a pending value; remember the old one while a group may have to take it back."""
+        if self._grouped:
+            self._undo.append((target, key, target.get(key, _ABSENT)))
+        target[key] = value
+
+    def _check_links(self, cls: type[Record], values: Mapping[str, Any]) -> None:
+        for spec in cls.specs:
+            is_link, kind = linked_kind(spec.rules)
+            value = values.get(spec.name)
+            if not is_link or value is None:
+                continue
+            targets = _parsed(value) if spec.name.endswith("_json") else [value]
+            for target in targets:
+                if isinstance(target, str):
+                    self.check_link(target, kind, spec.key)
+
+    def check_link(self, target: str, kind: str | None, field: str) -> None:
+        """Refuse a reference that has the shape of a Kaizen id and is none (of the kind that is wanted)."""
+        match = ID.match(target)
+        if not match or match[1] not in _index.PREFIXES:
+            return
+        actual = _index.PREFIXES[match[1]]
+        if kind is not None and actual != kind:
+            raise denial.ReferenceNotFound(field=field, id=target, expected=kind, record_type=actual)
+        if not self.exists(target):
+            raise denial.ReferenceNotFound(field=field, id=target, record_type=actual)
+
+    def exists(self, record_id: str) -> bool:
+        """Whether a record of this id was written and not purged."""
+        if record_id in self._known:
+            return True
+        last = self._reading().execute(
+            "SELECT action FROM ledger WHERE record_id = ? ORDER BY seq DESC LIMIT 1", (record_id,)
+        )
+        if last and last[0][0] != "purge":
+            self._known[record_id] = None
+            return True
+        return False
+
+    def flush(self) -> None:
+        """Hand everything pending to the engine, a table at a time."""
+        if not (self._entries or self._dirty or self._counters):
+            return
+        connection = self._begin()
+        connection.write_many(ledger.INSERT, [[entry[name] for name in ledger.COLUMNS] for entry in self._entries])
+        inserts: dict[tuple[str, tuple[str, ...]], list[list[Any]]] = {}
+        for record_id in self._new:
+            kind, row = self._rows[record_id]
+            inserts.setdefault((_index.KINDS[kind].table, tuple(row)), []).append(list(row.values()))
+        for (table, columns), rows in inserts.items():
+            names = ", ".join(f'"{name}"' for name in columns)
+            marks = ", ".join("?" * len(columns))
+            connection.write_many(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)
+        for record_id in self._dirty:
+            kind, row = self._rows[record_id]
+            names = ", ".join(f'"{name}" = ?' for name in row if name != "id")
+            values = [value for name, value in row.items() if name != "id"]
+            connection.write(f"UPDATE {_index.KINDS[kind].table} SET {names} WHERE id = ?", [*values, record_id])
+        changed = [(name, by) for name, by in self._counters.items() if by]
+        if changed:
+            connection.write_many(
+                "INSERT INTO counters (name, value) VALUES (?, ?) ON CONFLICT(name) DO UPDATE SET value = value + excluded.value",
+                changed,
+            )
+            # A counter that is back at nothing is no counter: a rebuild would not have it.
+            if any(by < 0 for _, by in changed):
+                connection.write("DELETE FROM counters WHERE value = 0")
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop what is pending: it was written, or is not wanted any more."""
+        for pending in (self._entries, self._rows, self._new, self._dirty, self._counters, self._undo):
+            pending.clear()
+        self._unit_start = 0
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def _find(self, kind: str, record_id: str) -> Row | None:
+        if record_id in self._rows:
+            return self._rows[record_id][1]
+        table = _index.KINDS[kind].table
+        rows = self._reading().rows(f"SELECT * FROM {table} WHERE id = ?", (record_id,))
+        if not rows:
+            return None
+        if self._writing:
+            self._rows[record_id] = (kind, rows[0])
+        return rows[0]
+
+    def get(self, kind: str, record_id: str) -> Row:
+        """The newest row of a record; DENIED_RECORD_NOT_FOUND where there is none of this kind."""
+        row = self._find(kind, record_id)
+        if row is None:
+            raise denial.RecordNotFound(id=record_id, table=_index.KINDS[kind].table, record_type=kind)
+        return row
+
+    def kind_of(self, record_id: str) -> str:
+        """The kind that an id's prefix names; DENIED_RECORD_NOT_FOUND where none does."""
+        match = ID.match(record_id)
+        if not match or match[1] not in _index.PREFIXES:
+            raise denial.RecordNotFound(id=record_id)
+        return _index.PREFIXES[match[1]]
+
+    def list(
+        self,
+        kind: str,
+        where: Where | None = None,
+        *,
+        order: str = "created_seq DESC",
+        limit: int | None = None,
+        offset: int = 0,
+        columns: Sequence[str] = ("*",),
+    ) -> list[Row]:
+        """Rows of a kind that match every condition, newest first. A condition is column -> value, or
+        column -> (operator, value); a limit of None or below 0 is no limit."""
+        self.flush()
+        condition, values = _condition(where)
+        names = ", ".join(name if name == "*" else f'"{name}"' for name in columns)
+        sql = f"SELECT {names} FROM {_table(kind)}{condition} ORDER BY {order}"
+        return self._reading().rows(sql + _window(limit, offset), values)
+
+    def count(self, kind: str, where: Where | None = None) -> int:
+        """How many rows of a kind match."""
+        self.flush()
+        condition, values = _condition(where)
+        return int(self._reading().execute(f"SELECT COUNT(*) FROM {_table(kind)}{condition}", values)[0][0])
+
+    def counters(self, *names: str) -> dict[str, int]:
+        """Values of counters by name; 0 for one that never counted."""
+        self.flush()
+        marks = ", ".join("?" * len(names))
+        found = dict(self._reading().execute(f"SELECT name, value FROM counters WHERE name IN ({marks})", names))
+        return {name: int(found.get(name, 0)) for name in names}
+
+    def history(self, record_id: str) -> list[Row]:
+        """Every ledger entry of a record, oldest first."""
+        self.flush()
+        return self._reading().rows("SELECT * FROM ledger WHERE record_id = ? ORDER BY seq", (record_id,))
+
+    def head(self) -> tuple[int, str]:
+        """(seq, chain hash) of the newest entry."""
+        if self._writing:
+            return self._head
+        last = self._reading().execute("SELECT seq, chain_hash FROM ledger ORDER BY seq DESC LIMIT 1")
+        return (int(last[0][0]), last[0][1]) if last else (0, ledger.START)
+
+    def entries_after(self, seq: int, limit: int) -> list[Row]:
+        """The next entries behind a position, oldest first, for what follows the ledger."""
+        return self._reading().rows(
+            "SELECT seq, action, kind, record_id, task_id, content FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)
+        )
+
+
+# --- kinds ----------------------------------------------------------------------------------------
+
+
+def record_class(kind: str) -> type[Record]:
+    """The class of a kind; imports its family."""
+    import importlib
+
+    entry = _index.KINDS[kind]
+    return getattr(importlib.import_module(f"kaizen_components.{entry.module}"), entry.name)
+
+
+def _table(kind: str) -> str:
+    return "ledger" if kind == "ledger" else _index.KINDS[kind].table
+
+
+def _condition(where: Where | None) -> tuple[str, list[Any]]:
+    if not where:
+        return "", []
+    parts, values = [], []
+    for column, wanted in where.items():
+        name = column.partition("#")[0]
+        operator, value = wanted if isinstance(wanted, tuple) else ("=", wanted)
+        if value is None:
+            parts.append(f'"{name}" IS {"NOT " if operator == "!=" else ""}NULL')
+        elif operator == "in":
+            parts.append(f'"{name}" IN ({", ".join("?" * len(value))})')
+            values.extend(value)
+        else:
+            parts.append(f'"{name}" {operator} ?')
+            values.append(value)
+    return " WHERE " + " AND ".join(parts), values
+
+
+def _window(limit: int | None, offset: int) -> str:
+    if limit is None or limit < 0:
+        return f" LIMIT -1 OFFSET {int(offset)}" if offset else ""
+    return f" LIMIT {int(limit)}" + (f" OFFSET {int(offset)}" if offset else "")
+
+
+def _parsed(text: str) -> Any:
+    import json
+
+    return json.loads(text)
+
+
+# --- the plane's files ----------------------------------------------------------------------------
+
+
+def write_head(plane: Plane, seq: int, chain: str) -> None:
+    """Say in ledger.head how far the ledger goes. It may lag behind the ledger, never lead it."""
+    import json
+
+    text = json.dumps({"seq": seq, "chain_hash": chain})
+    temporary = plane.head.with_name(f"ledger.head.{os.getpid()}")
+    try:
+        temporary.write_text(text + "\n", encoding="utf-8")
+        os.replace(temporary, plane.head)
+    except OSError:
+        # The record is durable already; a head that lags is allowed, a refusal now would be a lie.
+        temporary.unlink(missing_ok=True)
+
+
+def read_head(plane: Plane) -> tuple[int, str] | None:
+    """(seq, chain hash) from ledger.head, or None where it is missing or unreadable."""
+    import json
+
+    try:
+        found = json.loads(plane.head.read_text(encoding="utf-8"))
+        return int(found["seq"]), str(found["chain_hash"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def refuse_lost_plane(plane: Plane) -> None:
+    """A head without a database means that records are gone: an empty plane in their place would hide it."""
+    head = read_head(plane)
+    if head is not None:
+        raise denial.PlaneDamaged(
+            "Restore a backup with K11 db-restore; if the plane was removed on purpose, move AI/db/ledger.head away too.",
+            message=f"AI/db/kaizen.db is missing, but ledger.head says that it held {head[0]} entries.",
+            path=str(plane.database),
+        )
+
+
+def create(plane: Plane, call: Call) -> None:
+    """Make a plane: built under another name and moved into place whole. The caller holds the lock."""
+    try:
+        for folder in (plane.exports, plane.manifests, plane.temporary, plane.ai / "generation"):
+            folder.mkdir(parents=True, exist_ok=True)
+        for folder in (plane.folder, plane.ai / "work", plane.ai / "generation"):
+            ignore = folder / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text("# Private by default: nothing in here belongs into git.\n*\n", encoding="utf-8")
+        building = plane.folder / f"kaizen.db.new-{os.getpid()}"
+        for path in plane.folder.glob("kaizen.db.new-*"):
+            path.unlink(missing_ok=True)
+    except OSError as fault:
+        raise denial.FileUnwritable(path=str(plane.folder), reason=fault.strerror or str(fault)) from fault
+    build(building, plane, call, genesis=True)
+    for path in (building.with_name(building.name + "-wal"), building.with_name(building.name + "-shm")):
+        path.unlink(missing_ok=True)
+    os.replace(building, plane.database)
+    connection = Connection(plane.database)
+    try:
+        write_head(plane, *connection.execute("SELECT seq, chain_hash FROM ledger")[0])
+    finally:
+        connection.close()
+
+
+def build(path: Path, plane: Plane, call: Call, *, genesis: bool) -> None:
+    """An empty database with our schema at `path`; with `genesis`, the plane's own record as its first entry."""
+    connection = Connection(path)
+    try:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {schema.SCHEMA_VERSION}")
+        connection.write("BEGIN IMMEDIATE")
+        connection.script(schema.snapshot())
+        connection.write("COMMIT")
+        if genesis:
+            store = Store(plane)
+            store.call = Call(op="K1", agent=call.agent, session=call.session)
+            store._connection = connection
+            connection.write("BEGIN IMMEDIATE")
+            store._writing = True
+            store.add(plane_record())
+            store.flush()
+            connection.write("COMMIT")
+            store._writing = False
+            store._connection = None
+        connection.checkpoint()
+    finally:
+        connection.close()
+
+
+def plane_record() -> schema.PlaneRecord:
+    """The plane's own record, as this Kaizen writes it."""
+    from .. import __version__
+
+    return schema.PlaneRecord(
+        status="active",
+        writer_role="kaizen",
+        schema_version=schema.SCHEMA_VERSION,
+        migration_id=schema.MIGRATION_ID,
+        tool_version=__version__,
+        manifest_hash=_index.MANIFEST_HASH,
+        oldest_writer=schema.OLDEST_WRITER,
+        applied_at=clock.now(1),
+    )
+
+
+__all__ = ["Row", "Store", "create", "engine", "read_head", "record_class", "write_head"]

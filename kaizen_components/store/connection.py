@@ -1,0 +1,183 @@
+"""Connection: one open database file, on either engine; the only place where the engines differ."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .. import denial
+from . import lock
+
+APPLICATION_ID = 0x4B5A4E31  # "KZN1"
+_HEADER = 100
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do that the other cannot."""
+
+    name: str
+    # Several processes may have the file open at once (Turso holds it exclusively).
+    shared: bool
+    # VACUUM and secure_delete really remove erased bytes.
+    erases: bool
+
+
+ENGINES = {
+    "turso": Capabilities("turso", shared=False, erases=False),
+    "sqlite": Capabilities("sqlite", shared=True, erases=True),
+}
+
+
+def engine() -> Capabilities:
+    """The engine of this process: KAIZEN_DB_ENGINE, else turso where it is installed, else sqlite."""
+    named = os.environ.get("KAIZEN_DB_ENGINE", "").strip().lower()
+    if named:
+        if named not in ENGINES:
+            raise denial.EnvironmentInvalid(
+                f"Set KAIZEN_DB_ENGINE to {' or '.join(ENGINES)}, or unset it.", variable="KAIZEN_DB_ENGINE", value=named
+            )
+        return ENGINES[named]
+    try:
+        import turso  # noqa: F401
+    except ImportError:
+        return ENGINES["sqlite"]
+    return ENGINES["turso"]
+
+
+def header(path: Path) -> tuple[int, int] | None:
+    """(application id, schema version) of a database file, read without any engine; None where there is no file yet."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEADER)
+    except FileNotFoundError:
+        return None
+    if not head:
+        return None
+    if len(head) < _HEADER or not head.startswith(b"SQLite format 3\0"):
+        return 0, 0
+    return int.from_bytes(head[68:72], "big"), int.from_bytes(head[60:64], "big")
+
+
+class Connection:
+    """An open database. Close it before the lock is let go: only then has the engine let go of the file."""
+
+    def __init__(self, path: Path, *, using: Capabilities | None = None, read_only: bool = False) -> None:
+        self.engine = using or engine()
+        self.path = path
+        self._raw: Any = None
+        self._raw = self._patiently(lambda: self._open(read_only), denial.ConnectRetryExhausted)
+
+    def _open(self, read_only: bool) -> Any:
+        if self.engine.name == "turso":
+            try:
+                import turso
+            except ImportError:
+                raise denial.BackendUnavailable(
+                    "Run: python -m pip install -r requirements-kaizen.txt, or set KAIZEN_DB_ENGINE=sqlite.",
+                    package="pyturso",
+                ) from None
+            # A turso file keeps the WAL journal and full synchronous commits by default (tests hold it to that).
+            return turso.connect(str(self.path), isolation_level=None)
+        import sqlite3
+
+        if read_only:
+            return sqlite3.connect(f"file:{_quoted(self.path)}?mode=ro&immutable=1", uri=True, isolation_level=None)
+        raw = sqlite3.connect(str(self.path), isolation_level=None, timeout=0, check_same_thread=False)
+        raw.execute("PRAGMA journal_mode=WAL")
+        raw.execute("PRAGMA synchronous=FULL")
+        return raw
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement and return all its rows."""
+        return self._patiently(lambda: self._raw.execute(sql, tuple(values)).fetchall(), denial.ReadRetryExhausted)
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """Run one query and return its rows by column name."""
+
+        def read() -> list[dict[str, Any]]:
+            cursor = self._raw.execute(sql, tuple(values))
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+        return self._patiently(read, denial.ReadRetryExhausted)
+
+    def stream(self, sql: str, values: Sequence[Any] = ()) -> Iterable[tuple[Any, ...]]:
+        """Run one query and yield its rows one at a time, for files that no other process changes."""
+        return self._raw.execute(sql, tuple(values))
+
+    def write(self, sql: str, values: Sequence[Any] = ()) -> None:
+        """Run one statement that changes something."""
+        self._patiently(lambda: self._raw.execute(sql, tuple(values)), denial.WriteRetryExhausted)
+
+    def write_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run one statement for many rows."""
+        self._patiently(lambda: self._raw.executemany(sql, rows), denial.WriteRetryExhausted)
+
+    def script(self, sql: str) -> None:
+        """Run several statements, parted by semicolons at line ends."""
+        for statement in sql.split(";\n"):
+            if statement.strip():
+                self.write(statement)
+
+    def checkpoint(self) -> None:
+        """Move the whole journal into the database file."""
+        self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """Close, and drop the last reference: closing alone keeps Turso's lock on the file."""
+        if self._raw is not None:
+            self._raw.close()
+            self._raw = None
+
+    def _patiently(self, work: Callable[[], Answer], refusal: type[denial.Denial]) -> Answer:
+        """Do it; where a foreign program (a database shell, say) holds the file, wait as long as for the lock."""
+        start, attempts = time.monotonic(), 0
+        while True:
+            attempts += 1
+            try:
+                return work()
+            except denial.Denial:
+                raise
+            except Exception as fault:
+                told = str(fault)
+                if not _is_busy(told):
+                    raise self._translated(fault, told) from fault
+                elapsed = time.monotonic() - start
+                if elapsed >= lock.timeout():
+                    raise refusal(
+                        "Close the other program that has AI/db/kaizen.db open, then run the command again.",
+                        reason=told,
+                        attempts=attempts,
+                        retryable=True,
+                        elapsed_ms=int(elapsed * 1000),
+                        path=str(self.path),
+                    ) from fault
+                time.sleep(min(0.05, 0.001 * attempts))
+
+    def _translated(self, fault: Exception, told: str) -> Exception:
+        """An engine's fault as the refusal that users can act on; a defect of ours stays what it is."""
+        text = told.lower()
+        if any(sign in text for sign in ("not a database", "malformed", "corrupt", "invalid page", "short read")):
+            return denial.PlaneDamaged(path=str(self.path), reason=told)
+        signs = ("full", "readonly", "read-only", "permission", "i/o error", "io error", "unable to open", "no space", "denied")
+        if any(sign in text for sign in signs) or isinstance(fault, OSError):
+            return denial.FileUnwritable(path=str(self.path), reason=told)
+        return fault
+
+
+def _is_busy(told: str) -> bool:
+    text = told.lower()
+    return "locked" in text or "busy" in text or "locking error" in text
+
+
+def _quoted(path: Path) -> str:
+    from urllib.parse import quote
+
+    return quote(str(path))

@@ -1,0 +1,105 @@
+"""Fixtures: a throwaway plane, and `kz`, which runs operations in this process as the command line would."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from kaizen_components import cli  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def plane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test has a project of its own; none can reach the checkout's AI/db."""
+    root = tmp_path / "project"
+    root.mkdir()
+    for name in [name for name in os.environ if name.startswith("KAIZEN_") and name not in ("KAIZEN_DB_ENGINE", "KAIZEN_SOAK")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("KAIZEN_REPO_ROOT", str(root))
+    return root
+
+
+class Reply(dict[str, Any]):
+    """What an operation answered: the JSON object, with the exit code and which stream it came on."""
+
+    code: int = 0
+    stdout: str = ""
+    stderr: str = ""
+
+
+class Kz:
+    """kz("W1", title="x", summary="y") runs an operation; keywords are flags with underscores.
+
+    True passes a bare flag, None and False leave it out, a list repeats it; `_args` are passed as they are; `_text=True`
+    asks for human output; `_command=[...]` stands behind --; `_stdin` is what - reads. A refusal is returned, not raised.
+    """
+
+    def __call__(self, op: str, *, _args: list[str] = [], _text: bool = False, _command: list[str] | None = None, _stdin: str | bytes = "", **flags: Any) -> Reply:  # noqa: B006
+        argv = [op, *_args]
+        for name, value in flags.items():
+            flag = "--" + name.replace("_", "-")
+            for item in value if isinstance(value, list) else [value]:
+                if item is True:
+                    argv.append(flag)
+                elif item is not None and item is not False:
+                    argv += [flag, str(item)]
+        if not _text:
+            argv.append("--json")
+        if _command is not None:
+            argv += ["--", *_command]
+        out, err = io.StringIO(), io.StringIO()
+        data = _stdin.encode() if isinstance(_stdin, str) else _stdin
+        old = sys.stdin
+        sys.stdin = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8")
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                code = cli.main(argv)
+        finally:
+            sys.stdin = old
+        reply = Reply()
+        reply.code, reply.stdout, reply.stderr = code, out.getvalue(), err.getvalue()
+        if not _text:
+            text = reply.stdout or reply.stderr
+            reply.update(json.loads(text) if text.strip().startswith("{") else {})
+        return reply
+
+    def ok(self, op: str, **flags: Any) -> Reply:
+        """As a call, but it must succeed."""
+        reply = self(op, **flags)
+        assert reply.code == 0, (op, flags, reply.stderr)
+        assert reply.get("status") == "OK" or flags.get("_text"), reply
+        return reply
+
+    def denied(self, code: str, op: str, **flags: Any) -> Reply:
+        """As a call, but it must be refused with this code, on stderr alone."""
+        reply = self(op, **flags)
+        assert reply.get("code") == code, (op, flags, dict(reply), reply.stdout)
+        assert reply.stdout == "" and reply.code == reply["exit_code"]
+        return reply
+
+
+@pytest.fixture
+def kz() -> Kz:
+    return Kz()
+
+
+@pytest.fixture
+def process(plane: Path):
+    """Run the real kaizen.py: process("W1", "--title", ...) -> CompletedProcess with text streams."""
+
+    def start(*argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        options.setdefault("timeout", 120)
+        return subprocess.run([sys.executable, str(ROOT / "kaizen.py"), *argv], capture_output=True, text=True, **options)
+
+    return start
