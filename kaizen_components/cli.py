@@ -31,7 +31,8 @@ def main(argv: list[str] | None = None, home: Path | None = None) -> int:
         if result is None:
             return 0
         code, reply = result
-        output.reply(reply, code, as_json=as_json)
+        if not reply.streamed:
+            output.reply(reply, code, as_json=as_json)
         return reply.exit_code
     except denial.Denial as refusal:
         output.refusal(refusal, as_json=as_json)
@@ -272,7 +273,7 @@ def execute(operation: Op, values: Mapping[str, Any], group: KaizenGroup) -> Res
     command = group.behind_dashes
     if command and not operation.takes_command:
         raise denial.Usage(
-            f"Remove --; only Q11 proof-run takes a command behind it.",
+            "Remove --; only Q11 proof-run takes a command behind it.",
             message=f"{operation.code} takes nothing behind --.",
             operation=operation.code,
         )

@@ -358,6 +358,13 @@ class ProofUnfit(Denial):
     required_action = "Link a proof that passed; Q11 -- COMMAND makes an observed one."
 
 
+class ObservedFixed(Denial):
+    """An observed proof says what happened; that cannot be revised."""
+
+    code = "DENIED_OBSERVED_FIXED"
+    required_action = "Run Q11 again for a new proof, or retire this one with Q13 and the reason."
+
+
 class KeyConflict(Denial):
     """This --key was used before, with other input."""
 

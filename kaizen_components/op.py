@@ -21,10 +21,13 @@ class Result(dict[str, Any]):
     """An answer: `status` first, then what the operation says. A finding is an answer with exit code 1."""
 
     exit_code: int = 0
+    # The operation has printed its answer itself, as it came about.
+    streamed: bool = False
 
-    def __init__(self, *, finding: bool = False, exit_code: int | None = None, **values: Any) -> None:
+    def __init__(self, *, finding: bool = False, exit_code: int | None = None, streamed: bool = False, **values: Any) -> None:
         super().__init__(status="FAILED" if finding else "OK", **values)
         self.exit_code = int(finding) if exit_code is None else exit_code
+        self.streamed = streamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,12 @@ class Op:
     manages_store: bool
     # It answers where there is no plane yet.
     needs_plane: bool
+    # It does nothing but add records; said, or seen from an input that is a record.
+    adds: bool
 
     @property
     def only_adds(self) -> bool:
-        return self.input is not None and issubclass(self.input, Record)
+        return self.adds or (self.input is not None and issubclass(self.input, Record))
 
     @property
     def alias(self) -> str:
@@ -67,6 +72,7 @@ def op(
     writes: bool = False,
     manages_store: bool = False,
     needs_plane: bool = True,
+    only_adds: bool = False,
 ) -> Callable[[Function], Function]:
     """Declare an operation. The function's docstring is its help; a parameter typed as an Input or Record gives its
     flags (or `input=`, for a class made by a call); `store: Store` gives it the data plane; `command: list[str]`
@@ -88,6 +94,7 @@ def op(
             takes_command="command" in annotations,
             manages_store=manages_store,
             needs_plane=needs_plane,
+            adds=only_adds,
         )
         return function
 

@@ -56,7 +56,7 @@ class Spec:
         return {int: "INTEGER", bool: "INTEGER", float: "REAL"}.get(self.type, "TEXT")
 
 
-def Field(  # noqa: N802 - it stands where a type's constructor stands
+def Field(
     default: Any = UNSET,
     *,
     description: str = "",
@@ -147,9 +147,9 @@ def _spec(field: "dataclasses.Field[Any]", annotation: Any) -> Spec:
 
 
 class Record(Input):
-    """A record kind: `kind`, its table, the prefix of its ids, and the column that holds its task."""
+    """A record kind: `record_kind`, its table, the prefix of its ids, and the column that holds its task."""
 
-    kind: ClassVar[str] = ""
+    record_kind: ClassVar[str] = ""
     table: ClassVar[str] = ""
     prefix: ClassVar[str] = ""
     version: ClassVar[int] = 1
@@ -159,17 +159,13 @@ class Record(Input):
     writer_role: Role = Field("agent", flagged=False, description="Who writes: agent, human, verifier ...")
 
     def __init_subclass__(cls, *, kind: str, table: str, prefix: str, version: int = 1, **options: Any) -> None:
-        cls.kind, cls.table, cls.prefix, cls.version = kind, table, prefix, version
+        cls.record_kind, cls.table, cls.prefix, cls.version = kind, table, prefix, version
         super().__init_subclass__(**options)
         names = {spec.name for spec in cls.specs}
         cls.task_column = next((name for name in ("source_task_id", "task_id") if name in names), None)
 
-    def task(self, record_id: str) -> str | None:
-        """The task this record belongs to; a task belongs to itself."""
-        if self.kind == "task":
-            return record_id
-        return getattr(self, self.task_column) if self.task_column else None
-
+    def identified(self, record_id: str) -> None:
+        """Called with the record's id before it is written."""
 
 
 T = TypeVar("T", bound=Input)

@@ -63,7 +63,7 @@ def generated() -> dict[Path, str]:
     for name in modules():
         importlib.import_module(f"kaizen_components.ops.{name}")
 
-    kinds = {cls.kind: cls for cls in _subclasses(record.Record)}
+    kinds = {cls.record_kind: cls for cls in _subclasses(record.Record)}
     files: dict[Path, str] = {}
     ddl = schema.ddl(kinds.values())
     files[PACKAGE / "store" / "schema.sql"] = ddl
@@ -87,7 +87,7 @@ def generated() -> dict[Path, str]:
 
 def _subclasses(cls):
     for child in cls.__subclasses__():
-        if child.kind:
+        if child.record_kind:
             yield child
         yield from _subclasses(child)
 

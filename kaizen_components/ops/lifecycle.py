@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, cast
 
 from .. import denial
-from ..fields import Bytes, Count, Range, RawText, Rule, Text
+from ..fields import Bytes, Count, RawText, Rule, Text
 from ..op import Result
 from ..record import Field, Input, Record
 from ..store import Row, Store
@@ -92,12 +92,11 @@ def listing(
     body: dict[str, Any] = {"default_limit": limit, "filters": tuple(wanted.items()), "__annotations__": {}}
     if query is not None:
         body["__annotations__"]["query"] = RawText if query else RawText | None
-        shown = "Words to find; all must match, \"quoted phrases\" exactly"
+        shown = 'Words to find; all must match, "quoted phrases" exactly'
         body["query"] = Field(missing=denial.QueryRequired, description=shown) if query else Field(None, description=shown)
-    for key, column in wanted.items():
+    for key in wanted:
         body["__annotations__"][key] = RawText | None
         body[key] = Field(None, description=f"Only records with this {key.replace('_', ' ')}")
-        _ = column
     return cast(type[Listing], type(f"{cls.__name__}Listing", (Listing,), body))
 
 
@@ -126,7 +125,7 @@ def listed(cls: type[Record], columns: Sequence[str], window: Listing, store: St
     """A page of a kind's records, newest first."""
     store.warn_of_drift()
     limit, offset = window.window()
-    records = store.list(cls.kind, {**window.where(), **where}, limit=limit, offset=offset, columns=columns)
+    records = store.list(cls.record_kind, {**window.where(), **where}, limit=limit, offset=offset, columns=columns)
     return Result(records=records, count=len(records))
 
 
@@ -139,15 +138,15 @@ def queried(cls: type[Record], columns: Sequence[str], window: Listing, store: S
 
     store.warn_of_drift()
     limit, offset = window.window()
-    hits = search.find(store, text, kinds=(cls.kind,))
-    rows = search.rows(store, cls.kind, hits, {**window.where(), **where}, columns, limit, offset)
+    hits = search.find(store, text, kinds=(cls.record_kind,))
+    rows = search.rows(store, cls.record_kind, hits, {**window.where(), **where}, columns, limit, offset)
     return Result(records=rows, count=len(rows), query=text)
 
 
 def inspected(cls: type[Record], target: Target, store: Store) -> Result:
     """One record in full."""
     store.warn_of_drift()
-    return Result(record=store.get(cls.kind, target.id))
+    return Result(record=store.get(cls.record_kind, target.id))
 
 
 def changes_of(cls: type[Record], change: Input) -> dict[str, Any]:
@@ -157,14 +156,16 @@ def changes_of(cls: type[Record], change: Input) -> dict[str, Any]:
     return {columns[key]: value for key, value in given.items() if value is not None and key in columns}
 
 
-def revised(cls: type[Record], change: Input, store: Store, **more: Any) -> Result:
+def revised(
+    cls: type[Record], change: Input, store: Store, *, and_change: Mapping[str, Any] | None = None, **more: Any
+) -> Result:
     """Write a further revision; a record that was retired and gets an open status is back."""
     record_id = cast(Any, change).id
-    changes = changes_of(cls, change)
-    before = store.get(cls.kind, record_id)
+    changes = {**changes_of(cls, change), **(and_change or {})}
+    before = store.get(cls.record_kind, record_id)
     if before["retired_reason"] is not None and "status" in changes and changes["status"] != "retired":
         changes["retired_reason"] = None
-    return written(store.revise(cls.kind, record_id, changes), **more)
+    return written(store.revise(cls.record_kind, record_id, changes), **more)
 
 
 def retired(kinds: Mapping[str, type[Record]] | Sequence[str], retirement: Retirement, store: Store) -> Result:
@@ -181,4 +182,4 @@ def retired(kinds: Mapping[str, type[Record]] | Sequence[str], retirement: Retir
     return written(row)
 
 
-__all__ = ["Range", "Target"]
+

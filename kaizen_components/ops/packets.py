@@ -100,8 +100,8 @@ def packet_update(change: PacketChange, store: Store) -> Result:
     changes = lifecycle.changes_of(cls, change)
     if "payload_json" in changes:
         changes["payload_sha256"] = sha256(changes["payload_json"])
-    store.get(cls.kind, change.id)
-    return lifecycle.written(store.revise(cls.kind, change.id, changes))
+    store.get(cls.record_kind, change.id)
+    return lifecycle.written(store.revise(cls.record_kind, change.id, changes))
 
 
 @op("W20", "packet-retire", writes=True, keywords="packet retire withdraw", example='--id sp_20260101000000_0123456789 --reason "Sent by mistake."')

@@ -16,7 +16,7 @@ from ..ops import _index
 from ..paths import Plane
 from ..record import Record, personal_data
 from . import ledger, schema
-from .connection import APPLICATION_ID, Connection, engine, header
+from .connection import APPLICATION_ID, ENGINES, Connection, engine, header
 from .lock import PlaneLock
 
 Row = dict[str, Any]
@@ -34,7 +34,8 @@ class Store:
         self.plane = plane
         self.call = Call(op="-")
         self.warnings: list[str] = []
-        self._using = using
+        self._using = ENGINES[using] if using else None
+        self._unwritable: denial.FileUnwritable | None = None
         self._lock: PlaneLock | None = None
         self._connection: Connection | None = None
         self._writing = False
@@ -46,20 +47,26 @@ class Store:
         self._rows: dict[str, tuple[str, Row]] = {}
         self._new: dict[str, None] = {}
         self._dirty: dict[str, None] = {}
+        self._erased: dict[str, str] = {}
         self._counters: dict[str, int] = {}
         self._known: dict[str, None] = {}
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
 
     # --- units of work ----------------------------------------------------------------------------
 
-    def perform(self, call: Call, work: Callable[[], Result]) -> Result:
-        """Run one operation as a unit of work: all of it is written or nothing; the answer comes after the commit."""
+    def perform(
+        self, call: Call, work: Callable[[], Result], *, afterwards: Callable[[Connection, Result], None] | None = None
+    ) -> Result:
+        """Run one operation as a unit of work: all of it is written or nothing; the answer comes after the commit.
+        `afterwards` is called with the open plane when all is durable and the lock is still held."""
         self.call = call
         if self._grouped:
             return self._perform_in_group(call, work)
         try:
             result = self._replayed(call) or self._answered(call, work())
             self.commit()
+            if afterwards is not None:
+                afterwards(self._reading(), result)
         except BaseException:
             self.roll_back()
             raise
@@ -157,8 +164,8 @@ class Store:
         self._head = (self._head[0], previous)
         if result.get("content_hash") == old_hash:
             result["content_hash"] = first["content_hash"]
-        kind, row = self._rows[first["record_id"]]
-        if row["current_revision_id"] == first["entry_id"]:
+        kind, row = self._rows.get(first["record_id"], ("", {}))
+        if row and row["current_revision_id"] == first["entry_id"]:
             self._set(self._rows, first["record_id"], (kind, {**row, schema.hash_column(kind): first["content_hash"]}))
 
     def _replayed(self, call: Call) -> Result | None:
@@ -201,15 +208,40 @@ class Store:
         return self._connection
 
     def _open(self) -> None:
-        if self._lock is None:
-            self._lock = PlaneLock(self.plane.lock, self.call.op)
-            self._lock.__enter__()
         try:
+            if self._lock is None:
+                self._lock = PlaneLock(self.plane.lock, self.call.op)
+                self._lock.__enter__()
             self._admit(header(self.plane.database))
-            self._connection = Connection(self.plane.database)
+            self._connection = Connection(self.plane.database, using=self._using)
+        except denial.FileUnwritable as fault:
+            self.close()
+            self._open_frozen(fault)
         except BaseException:
             self.close()
             raise
+
+    def _open_frozen(self, fault: denial.FileUnwritable) -> None:
+        """Open a plane that cannot be written, for reading alone."""
+        if not self.plane.database.is_file():
+            raise fault
+        self._unwritable = fault
+        try:
+            self._lock = self._lock_for_reading()
+            self._admit(header(self.plane.database))
+            self._connection = Connection.frozen(self.plane.database)
+        except BaseException:
+            self.close()
+            raise
+        self.warnings.append(f"The data plane can be read but not written ({fault.detail.get('reason')}); see K10 doctor.")
+
+    def _lock_for_reading(self) -> PlaneLock | None:
+        """The lock where its file can at least be read; None where nobody could lock it, so nobody writes."""
+        lock = PlaneLock(self.plane.lock, self.call.op, read_only=True)
+        try:
+            return lock.__enter__()
+        except denial.FileUnwritable:
+            return None
 
     def _admit(self, found: tuple[int, int] | None) -> None:
         """Make a missing plane; leave a foreign file alone; warn of another schema."""
@@ -229,6 +261,8 @@ class Store:
         """The open plane, inside a write transaction."""
         connection = self._reading()
         if not self._writing:
+            if self._unwritable is not None:
+                raise self._unwritable
             self._refuse_schema(connection)
             connection.write("BEGIN IMMEDIATE")
             self._writing = True
@@ -309,8 +343,14 @@ class Store:
 
     def copy(self, target: Path) -> None:
         """A consistent single-file copy of the plane, checkpointed and taken under the lock."""
-        with self.locked():
-            self.copy_locked(target)
+        try:
+            with self.locked():
+                self.copy_locked(target)
+        except denial.FileUnwritable as fault:
+            self.close()
+            if not self.plane.database.is_file():
+                raise
+            self._copy_frozen(target, fault)
 
     def copy_locked(self, target: Path) -> None:
         """As copy(), for a caller that holds the lock."""
@@ -320,19 +360,41 @@ class Store:
             connection.checkpoint()
         finally:
             connection.close()
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(self.plane.database, target)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.plane.database, target)
+        except OSError as fault:
+            raise denial.FileUnwritable(path=str(target), reason=fault.strerror or str(fault)) from fault
+
+    def _copy_frozen(self, target: Path, why: denial.FileUnwritable) -> None:
+        """As copy(), of a plane that cannot be written: file and journal together, checkpointed over there."""
+        journal = self.plane.database.with_name("kaizen.db-wal")
+        try:
+            self._lock = self._lock_for_reading()
+            self._admit(header(self.plane.database))
+            shutil.copyfile(self.plane.database, target)
+            if journal.exists():
+                shutil.copyfile(journal, target.with_name(target.name + "-wal"))
+        except OSError:
+            raise why from None
+        finally:
+            self.close()
+        connection = Connection(target, using=ENGINES["sqlite"])
+        try:
+            connection.checkpoint()
+        finally:
+            connection.close()
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Path]:
         """A copy to compute on without holding the lock, gone afterwards."""
-        self.plane.temporary.mkdir(parents=True, exist_ok=True)
-        target = self.plane.temporary / f"snapshot-{os.getpid()}-{os.urandom(4).hex()}.db"
+        name = f"snapshot-{os.getpid()}-{os.urandom(4).hex()}.db"
+        target = _scratch(self.plane) / name
         try:
             self.copy(target)
             yield target
         finally:
-            for path in (target, target.with_name(target.name + "-wal"), target.with_name(target.name + "-shm")):
+            for path in with_journal(target):
                 path.unlink(missing_ok=True)
 
     # --- writing ----------------------------------------------------------------------------------
@@ -346,8 +408,11 @@ class Store:
         position = self._head[0] + 1
         at = clock.moment(position)
         created = clock.iso(at)
+        record_id = clock.new_id(cls.prefix, position, at)
+        record.identified(record_id)
+        values = record.values()
         content: Row = {
-            "id": clock.new_id(cls.prefix, position, at),
+            "id": record_id,
             **values,
             "is_test": int(self.call.test),
             "created_at": created,
@@ -357,7 +422,7 @@ class Store:
             "personal_data_json": personal_data(values),
         }
         content = {name: int(value) if isinstance(value, bool) else value for name, value in content.items()}
-        return self._append(cls.kind, cls.version, action, content, None)
+        return self._append(cls.record_kind, cls.version, action, content, None)
 
     def revise(self, kind: str, record_id: str, changes: Mapping[str, Any], *, action: str = "revise") -> Row:
         """Write a further revision of a record: its row after the change. Unknown ids raise DENIED_RECORD_NOT_FOUND."""
@@ -432,23 +497,23 @@ class Store:
         self._count(f"ledger.entries:{time[:10]}", 1)
         return entry
 
-    def purge(self, kind: str, record_id: str, reason: str) -> None:
-        """Write that a record was erased; purge.py then erases it. The entry holds the reason, not the record."""
-        self._begin()
+    def purge(self, kind: str, record_id: str, reason: str) -> Row:
+        """Erase a record, and write that it was: its entry. That holds the reason; of the record only hashes stay.
+        purge.py, the one caller, opens the plane with an engine that erases and sweeps the files afterwards."""
+        self._begin().execute("PRAGMA secure_delete=ON")
         before = self.get(kind, record_id)
         task_id = record_id if kind == "task" else before.get(_index.KINDS[kind].task_column or "")
         seq = self._head[0] + 1
         content = {"record": None, "reason": reason, "salt": clock.token(seq, "salt", 16)}
-        self._entry(seq, "purge", kind, 1, record_id, task_id, clock.now(seq), "agent", content)
+        entry = self._entry(seq, "purge", kind, 1, record_id, task_id, clock.now(seq), "agent", content)
         for name in schema.counted(kind, before):
             self._count(name, -1)
         if task_id is not None and kind != "task":
             self._touch_task(task_id)
-        self.flush()
-        assert self._connection is not None
-        self._connection.write(f"DELETE FROM {_index.KINDS[kind].table} WHERE id = ?", (record_id,))
-        self._known.pop(record_id, None)
-        self._rows.pop(record_id, None)
+        for pending in (self._known, self._rows, self._new, self._dirty):
+            pending.pop(record_id, None)
+        self._erased[record_id] = kind
+        return entry
 
     def _touch_task(self, task_id: str) -> None:
         """Count an entry for its task, where the task is a record here."""
@@ -534,6 +599,9 @@ class Store:
             names = ", ".join(f'"{name}" = ?' for name in row if name != "id")
             values = [value for name, value in row.items() if name != "id"]
             connection.write(f"UPDATE {_index.KINDS[kind].table} SET {names} WHERE id = ?", [*values, record_id])
+        for record_id, kind in self._erased.items():
+            connection.write(f"DELETE FROM {_index.KINDS[kind].table} WHERE id = ?", (record_id,))
+            connection.write("UPDATE ledger SET content = NULL WHERE record_id = ? AND action <> 'purge'", (record_id,))
         changed = [(name, by) for name, by in self._counters.items() if by]
         if changed:
             connection.write_many(
@@ -547,7 +615,7 @@ class Store:
 
     def _forget(self) -> None:
         """Drop what is pending: it was written, or is not wanted any more."""
-        for pending in (self._entries, self._rows, self._new, self._dirty, self._counters, self._undo):
+        for pending in (self._entries, self._rows, self._new, self._dirty, self._erased, self._counters, self._undo):
             pending.clear()
         self._unit_start = 0
 
@@ -556,6 +624,8 @@ class Store:
     def _find(self, kind: str, record_id: str) -> Row | None:
         if record_id in self._rows:
             return self._rows[record_id][1]
+        if record_id in self._erased:
+            return None
         table = _index.KINDS[kind].table
         rows = self._reading().rows(f"SELECT * FROM {table} WHERE id = ?", (record_id,))
         if not rows:
@@ -589,11 +659,11 @@ class Store:
         columns: Sequence[str] = ("*",),
     ) -> list[Row]:
         """Rows of a kind that match every condition, newest first. A condition is column -> value, or
-        column -> (operator, value); a limit of None or below 0 is no limit."""
+        column -> (operator, value) with an SQL comparison, "in" or "contains"; a limit of None or below 0 is no limit."""
         self.flush()
         condition, values = _condition(where)
         names = ", ".join(name if name == "*" else f'"{name}"' for name in columns)
-        sql = f"SELECT {names} FROM {_table(kind)}{condition} ORDER BY {order}"
+        sql = f"SELECT {names} FROM {_table(kind)}{condition} ORDER BY {_ordered(order)}"
         return self._reading().rows(sql + _window(limit, offset), values)
 
     def count(self, kind: str, where: Where | None = None) -> int:
@@ -652,6 +722,9 @@ def _condition(where: Where | None) -> tuple[str, list[Any]]:
         operator, value = wanted if isinstance(wanted, tuple) else ("=", wanted)
         if value is None:
             parts.append(f'"{name}" IS {"NOT " if operator == "!=" else ""}NULL')
+        elif operator == "contains":
+            parts.append(f'instr(lower("{name}"), lower(?)) > 0')
+            values.append(value)
         elif operator == "in":
             parts.append(f'"{name}" IN ({", ".join("?" * len(value))})')
             values.extend(value)
@@ -659,6 +732,12 @@ def _condition(where: Where | None) -> tuple[str, list[Any]]:
             parts.append(f'"{name}" {operator} ?')
             values.append(value)
     return " WHERE " + " AND ".join(parts), values
+
+
+def _ordered(order: str) -> str:
+    """An order such as "priority_rank, created_seq DESC", its column names quoted."""
+    terms = [term.split() for term in order.split(",")]
+    return ", ".join(" ".join([f'"{term[0]}"', *term[1:]]) for term in terms)
 
 
 def _window(limit: int | None, offset: int) -> str:
@@ -674,6 +753,22 @@ def _parsed(text: str) -> Any:
 
 
 # --- the plane's files ----------------------------------------------------------------------------
+
+
+def with_journal(database: Path) -> tuple[Path, Path, Path]:
+    """A database file and what may lie beside it."""
+    return database, database.with_name(database.name + "-wal"), database.with_name(database.name + "-shm")
+
+
+def _scratch(plane: Plane) -> Path:
+    """Where copies to compute on lie: in the plane, else where the system puts such things."""
+    with contextlib.suppress(OSError):
+        plane.temporary.mkdir(parents=True, exist_ok=True)
+        if os.access(plane.temporary, os.W_OK):
+            return plane.temporary
+    import tempfile
+
+    return Path(tempfile.gettempdir())
 
 
 def write_head(plane: Plane, seq: int, chain: str) -> None:
@@ -727,7 +822,7 @@ def create(plane: Plane, call: Call) -> None:
     except OSError as fault:
         raise denial.FileUnwritable(path=str(plane.folder), reason=fault.strerror or str(fault)) from fault
     build(building, plane, call, genesis=True)
-    for path in (building.with_name(building.name + "-wal"), building.with_name(building.name + "-shm")):
+    for path in with_journal(building)[1:]:
         path.unlink(missing_ok=True)
     os.replace(building, plane.database)
     connection = Connection(plane.database)

@@ -58,6 +58,10 @@ def header(path: Path) -> tuple[int, int] | None:
             head = file.read(_HEADER)
     except FileNotFoundError:
         return None
+    except IsADirectoryError:
+        return 0, 0
+    except OSError as fault:
+        raise denial.FileUnwritable(path=str(path), reason=fault.strerror or str(fault)) from fault
     if not head:
         return None
     if len(head) < _HEADER or not head.startswith(b"SQLite format 3\0"):
@@ -68,11 +72,40 @@ def header(path: Path) -> tuple[int, int] | None:
 class Connection:
     """An open database. Close it before the lock is let go: only then has the engine let go of the file."""
 
-    def __init__(self, path: Path, *, using: Capabilities | None = None, read_only: bool = False) -> None:
-        self.engine = using or engine()
+    def __init__(
+        self, path: Path, *, using: Capabilities | None = None, read_only: bool = False, patience: float | None = None
+    ) -> None:
+        """`read_only` opens a single file that nobody changes; `patience` is how long a foreign holder is waited for."""
+        self.engine = ENGINES["sqlite"] if read_only else using or engine()
         self.path = path
+        self._patience = patience
+        self._scratch: Any = None
         self._raw: Any = None
         self._raw = self._patiently(lambda: self._open(read_only), denial.ConnectRetryExhausted)
+
+    @classmethod
+    def frozen(cls, path: Path) -> Connection:
+        """A database whose folder cannot be written, for reading: as it is where its journal is empty, else a copy
+        of file and journal, made outside and gone when it is closed."""
+        journal = path.with_name(path.name + "-wal")
+        if not journal.exists() or not journal.stat().st_size:
+            return cls(path, read_only=True)
+        import shutil
+        import tempfile
+
+        scratch = tempfile.TemporaryDirectory(prefix="kaizen-")
+        try:
+            shutil.copyfile(path, Path(scratch.name) / path.name)
+            shutil.copyfile(journal, Path(scratch.name) / journal.name)
+            connection = cls(Path(scratch.name) / path.name, using=ENGINES["sqlite"])
+        except OSError as fault:
+            scratch.cleanup()
+            raise denial.FileUnwritable(path=scratch.name, reason=fault.strerror or str(fault)) from fault
+        except BaseException:
+            scratch.cleanup()
+            raise
+        connection._scratch = scratch
+        return connection
 
     def _open(self, read_only: bool) -> Any:
         if self.engine.name == "turso":
@@ -90,8 +123,12 @@ class Connection:
         if read_only:
             return sqlite3.connect(f"file:{_quoted(self.path)}?mode=ro&immutable=1", uri=True, isolation_level=None)
         raw = sqlite3.connect(str(self.path), isolation_level=None, timeout=0, check_same_thread=False)
-        raw.execute("PRAGMA journal_mode=WAL")
-        raw.execute("PRAGMA synchronous=FULL")
+        try:
+            raw.execute("PRAGMA journal_mode=WAL")
+            raw.execute("PRAGMA synchronous=FULL")
+        except BaseException:
+            raw.close()
+            raise
         return raw
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -135,6 +172,9 @@ class Connection:
         if self._raw is not None:
             self._raw.close()
             self._raw = None
+        if self._scratch is not None:
+            self._scratch.cleanup()
+            self._scratch = None
 
     def _patiently(self, work: Callable[[], Answer], refusal: type[denial.Denial]) -> Answer:
         """Do it; where a foreign program (a database shell, say) holds the file, wait as long as for the lock."""
@@ -150,7 +190,7 @@ class Connection:
                 if not _is_busy(told):
                     raise self._translated(fault, told) from fault
                 elapsed = time.monotonic() - start
-                if elapsed >= lock.timeout():
+                if elapsed >= (lock.timeout() if self._patience is None else self._patience):
                     raise refusal(
                         "Close the other program that has AI/db/kaizen.db open, then run the command again.",
                         reason=told,

@@ -43,19 +43,19 @@ def timeout() -> float:
 class PlaneLock:
     """An exclusive lock on a file, as a context manager; the file names its holder while it is held."""
 
-    def __init__(self, path: Path, op: str) -> None:
+    def __init__(self, path: Path, op: str, *, seconds: float | None = None, read_only: bool = False) -> None:
         self.path, self.op = path, op
+        self._seconds, self._read_only = seconds, read_only
         self._file: int | None = None
 
     def __enter__(self) -> PlaneLock:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+            self._file = self._opened()
         except OSError as fault:
             raise denial.FileUnwritable(path=str(self.path), reason=fault.strerror or str(fault)) from fault
         start = time.monotonic()
         try:
-            self._wait(timeout())
+            self._wait(timeout() if self._seconds is None else self._seconds)
         except _Elapsed:
             os.close(self._file)
             self._file = None
@@ -74,6 +74,12 @@ class PlaneLock:
         _unlock(self._file)
         os.close(self._file)
         self._file = None
+
+    def _opened(self) -> int:
+        if self._read_only:
+            return os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
 
     def _wait(self, seconds: float) -> None:
         """Take the lock or raise _Elapsed. Blocking flock() queues callers fairly; an alarm ends the wait."""

@@ -142,13 +142,13 @@ def counted(kind: str, row: Mapping[str, Any]) -> list[str]:
 def table_ddl(cls: type[Record]) -> str:
     """CREATE TABLE and its indexes for one record kind."""
     own = {spec.name: spec.column_type for spec in cls.specs if spec.stored}
-    columns = {"id": BASE_COLUMNS["id"]} | own | BASE_COLUMNS | derived_columns(cls.kind)
+    columns = {"id": BASE_COLUMNS["id"]} | own | BASE_COLUMNS | derived_columns(cls.record_kind)
     lines = ",\n".join(f'  "{name}" {sql}' for name, sql in columns.items())
     text = f"CREATE TABLE {cls.table} (\n{lines}\n);\n"
     text += f"CREATE INDEX {cls.table}_created ON {cls.table} (created_seq);\n"
     text += f"CREATE INDEX {cls.table}_open ON {cls.table} (is_open, created_seq);\n"
     text += f"CREATE INDEX {cls.table}_test ON {cls.table} (is_test) WHERE is_test = 1;\n"
-    if cls.kind == "verification":
+    if cls.record_kind == "verification":
         text += f"CREATE INDEX {cls.table}_blocking ON {cls.table} (created_seq) WHERE is_blocking = 1;\n"
     for spec in cls.specs:
         if spec.stored and (spec.index or spec.name == cls.task_column):

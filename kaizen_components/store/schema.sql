@@ -31,6 +31,64 @@ CREATE TABLE counters (
   value INTEGER NOT NULL
 );
 
+CREATE TABLE anti_patterns (
+  "id" TEXT PRIMARY KEY,
+  "status" TEXT,
+  "writer_role" TEXT,
+  "title" TEXT,
+  "symptom" TEXT,
+  "maintainability_harm" TEXT,
+  "trigger_evidence" TEXT,
+  "preferred_correction" TEXT,
+  "valid_exceptions" TEXT,
+  "verification" TEXT,
+  "summary" TEXT,
+  "scope" TEXT,
+  "is_test" INTEGER NOT NULL,
+  "created_at" TEXT NOT NULL,
+  "updated_at" TEXT NOT NULL,
+  "source_command" TEXT NOT NULL,
+  "retired_reason" TEXT,
+  "personal_data_json" TEXT,
+  "content_hash" TEXT NOT NULL,
+  "current_revision_id" TEXT NOT NULL,
+  "created_seq" INTEGER NOT NULL,
+  "updated_seq" INTEGER NOT NULL,
+  "is_open" INTEGER NOT NULL
+);
+CREATE INDEX anti_patterns_created ON anti_patterns (created_seq);
+CREATE INDEX anti_patterns_open ON anti_patterns (is_open, created_seq);
+CREATE INDEX anti_patterns_test ON anti_patterns (is_test) WHERE is_test = 1;
+
+CREATE TABLE artifacts (
+  "id" TEXT PRIMARY KEY,
+  "status" TEXT,
+  "writer_role" TEXT,
+  "path" TEXT,
+  "kind" TEXT,
+  "summary" TEXT,
+  "body" TEXT,
+  "task_id" TEXT,
+  "sha256" TEXT,
+  "bytes" INTEGER,
+  "is_test" INTEGER NOT NULL,
+  "created_at" TEXT NOT NULL,
+  "updated_at" TEXT NOT NULL,
+  "source_command" TEXT NOT NULL,
+  "retired_reason" TEXT,
+  "personal_data_json" TEXT,
+  "content_hash" TEXT NOT NULL,
+  "current_revision_id" TEXT NOT NULL,
+  "created_seq" INTEGER NOT NULL,
+  "updated_seq" INTEGER NOT NULL,
+  "is_open" INTEGER NOT NULL
+);
+CREATE INDEX artifacts_created ON artifacts (created_seq);
+CREATE INDEX artifacts_open ON artifacts (is_open, created_seq);
+CREATE INDEX artifacts_test ON artifacts (is_test) WHERE is_test = 1;
+CREATE INDEX artifacts_path ON artifacts ("path", created_seq);
+CREATE INDEX artifacts_task_id ON artifacts ("task_id", created_seq);
+
 CREATE TABLE criteria (
   "id" TEXT PRIMARY KEY,
   "status" TEXT,
@@ -86,6 +144,122 @@ CREATE INDEX diagnostic_packets_open ON diagnostic_packets (is_open, created_seq
 CREATE INDEX diagnostic_packets_test ON diagnostic_packets (is_test) WHERE is_test = 1;
 CREATE INDEX diagnostic_packets_task_id ON diagnostic_packets ("task_id", created_seq);
 
+CREATE TABLE eval_cases (
+  "id" TEXT PRIMARY KEY,
+  "status" TEXT,
+  "writer_role" TEXT,
+  "title" TEXT,
+  "summary" TEXT,
+  "body" TEXT,
+  "category" TEXT,
+  "scope" TEXT,
+  "fixture_path" TEXT,
+  "expected_json" TEXT,
+  "is_test" INTEGER NOT NULL,
+  "created_at" TEXT NOT NULL,
+  "updated_at" TEXT NOT NULL,
+  "source_command" TEXT NOT NULL,
+  "retired_reason" TEXT,
+  "personal_data_json" TEXT,
+  "content_hash" TEXT NOT NULL,
+  "current_revision_id" TEXT NOT NULL,
+  "created_seq" INTEGER NOT NULL,
+  "updated_seq" INTEGER NOT NULL,
+  "is_open" INTEGER NOT NULL
+);
+CREATE INDEX eval_cases_created ON eval_cases (created_seq);
+CREATE INDEX eval_cases_open ON eval_cases (is_open, created_seq);
+CREATE INDEX eval_cases_test ON eval_cases (is_test) WHERE is_test = 1;
+
+CREATE TABLE eval_runs (
+  "id" TEXT PRIMARY KEY,
+  "status" TEXT,
+  "writer_role" TEXT,
+  "summary" TEXT,
+  "body" TEXT,
+  "eval_case_id" TEXT,
+  "artifact_ids_json" TEXT,
+  "is_test" INTEGER NOT NULL,
+  "created_at" TEXT NOT NULL,
+  "updated_at" TEXT NOT NULL,
+  "source_command" TEXT NOT NULL,
+  "retired_reason" TEXT,
+  "personal_data_json" TEXT,
+  "content_hash" TEXT NOT NULL,
+  "current_revision_id" TEXT NOT NULL,
+  "created_seq" INTEGER NOT NULL,
+  "updated_seq" INTEGER NOT NULL,
+  "is_open" INTEGER NOT NULL
+);
+CREATE INDEX eval_runs_created ON eval_runs (created_seq);
+CREATE INDEX eval_runs_open ON eval_runs (is_open, created_seq);
+CREATE INDEX eval_runs_test ON eval_runs (is_test) WHERE is_test = 1;
+CREATE INDEX eval_runs_eval_case_id ON eval_runs ("eval_case_id", created_seq);
+
+CREATE TABLE eval_scores (
+  "id" TEXT PRIMARY KEY,
+  "status" TEXT,
+  "writer_role" TEXT,
+  "name" TEXT,
+  "data_type" TEXT,
+  "source" TEXT,
+  "trace_event_id" TEXT,
+  "eval_run_id" TEXT,
+  "verification_id" TEXT,
+  "comment" TEXT,
+  "value_num" REAL,
+  "value_label" TEXT,
+  "is_test" INTEGER NOT NULL,
+  "created_at" TEXT NOT NULL,
+  "updated_at" TEXT NOT NULL,
+  "source_command" TEXT NOT NULL,
+  "retired_reason" TEXT,
+  "personal_data_json" TEXT,
+  "content_hash" TEXT NOT NULL,
+  "current_revision_id" TEXT NOT NULL,
+  "created_seq" INTEGER NOT NULL,
+  "updated_seq" INTEGER NOT NULL,
+  "is_open" INTEGER NOT NULL
+);
+CREATE INDEX eval_scores_created ON eval_scores (created_seq);
+CREATE INDEX eval_scores_open ON eval_scores (is_open, created_seq);
+CREATE INDEX eval_scores_test ON eval_scores (is_test) WHERE is_test = 1;
+CREATE INDEX eval_scores_name ON eval_scores ("name", created_seq);
+CREATE INDEX eval_scores_trace_event_id ON eval_scores ("trace_event_id", created_seq);
+CREATE INDEX eval_scores_eval_run_id ON eval_scores ("eval_run_id", created_seq);
+
+CREATE TABLE execution_contracts (
+  "id" TEXT PRIMARY KEY,
+  "status" TEXT,
+  "writer_role" TEXT,
+  "title" TEXT,
+  "summary" TEXT,
+  "scope" TEXT,
+  "body" TEXT,
+  "allowed_paths_json" TEXT,
+  "forbidden_paths_json" TEXT,
+  "allowed_effects_json" TEXT,
+  "forbidden_effects_json" TEXT,
+  "verifier_command" TEXT,
+  "stop_rule" TEXT,
+  "task_id" TEXT,
+  "is_test" INTEGER NOT NULL,
+  "created_at" TEXT NOT NULL,
+  "updated_at" TEXT NOT NULL,
+  "source_command" TEXT NOT NULL,
+  "retired_reason" TEXT,
+  "personal_data_json" TEXT,
+  "content_hash" TEXT NOT NULL,
+  "current_revision_id" TEXT NOT NULL,
+  "created_seq" INTEGER NOT NULL,
+  "updated_seq" INTEGER NOT NULL,
+  "is_open" INTEGER NOT NULL
+);
+CREATE INDEX execution_contracts_created ON execution_contracts (created_seq);
+CREATE INDEX execution_contracts_open ON execution_contracts (is_open, created_seq);
+CREATE INDEX execution_contracts_test ON execution_contracts (is_test) WHERE is_test = 1;
+CREATE INDEX execution_contracts_task_id ON execution_contracts ("task_id", created_seq);
+
 CREATE TABLE gotcha (
   "id" TEXT PRIMARY KEY,
   "status" TEXT,
@@ -112,6 +286,117 @@ CREATE INDEX gotcha_created ON gotcha (created_seq);
 CREATE INDEX gotcha_open ON gotcha (is_open, created_seq);
 CREATE INDEX gotcha_test ON gotcha (is_test) WHERE is_test = 1;
 CREATE INDEX gotcha_source_task_id ON gotcha ("source_task_id", created_seq);
+
+CREATE TABLE irl_reviews (
+  "id" TEXT PRIMARY KEY,
+  "status" TEXT,
+  "writer_role" TEXT,
+  "summary" TEXT,
+  "title" TEXT,
+  "decision" TEXT,
+  "body" TEXT,
+  "review_id" TEXT,
+  "event_type" TEXT,
+  "is_test" INTEGER NOT NULL,
+  "created_at" TEXT NOT NULL,
+  "updated_at" TEXT NOT NULL,
+  "source_command" TEXT NOT NULL,
+  "retired_reason" TEXT,
+  "personal_data_json" TEXT,
+  "content_hash" TEXT NOT NULL,
+  "current_revision_id" TEXT NOT NULL,
+  "created_seq" INTEGER NOT NULL,
+  "updated_seq" INTEGER NOT NULL,
+  "is_open" INTEGER NOT NULL
+);
+CREATE INDEX irl_reviews_created ON irl_reviews (created_seq);
+CREATE INDEX irl_reviews_open ON irl_reviews (is_open, created_seq);
+CREATE INDEX irl_reviews_test ON irl_reviews (is_test) WHERE is_test = 1;
+CREATE INDEX irl_reviews_review_id ON irl_reviews ("review_id", created_seq);
+
+CREATE TABLE learned (
+  "id" TEXT PRIMARY KEY,
+  "status" TEXT,
+  "writer_role" TEXT,
+  "title" TEXT,
+  "summary" TEXT,
+  "body" TEXT,
+  "scope" TEXT,
+  "source_task_id" TEXT,
+  "source_learning_id" TEXT,
+  "artifact_ids_json" TEXT,
+  "is_test" INTEGER NOT NULL,
+  "created_at" TEXT NOT NULL,
+  "updated_at" TEXT NOT NULL,
+  "source_command" TEXT NOT NULL,
+  "retired_reason" TEXT,
+  "personal_data_json" TEXT,
+  "content_hash" TEXT NOT NULL,
+  "current_revision_id" TEXT NOT NULL,
+  "created_seq" INTEGER NOT NULL,
+  "updated_seq" INTEGER NOT NULL,
+  "is_open" INTEGER NOT NULL
+);
+CREATE INDEX learned_created ON learned (created_seq);
+CREATE INDEX learned_open ON learned (is_open, created_seq);
+CREATE INDEX learned_test ON learned (is_test) WHERE is_test = 1;
+CREATE INDEX learned_source_task_id ON learned ("source_task_id", created_seq);
+CREATE INDEX learned_source_learning_id ON learned ("source_learning_id", created_seq);
+
+CREATE TABLE learning (
+  "id" TEXT PRIMARY KEY,
+  "status" TEXT,
+  "writer_role" TEXT,
+  "title" TEXT,
+  "summary" TEXT,
+  "body" TEXT,
+  "scope" TEXT,
+  "source_task_id" TEXT,
+  "source_gotcha_id" TEXT,
+  "artifact_ids_json" TEXT,
+  "is_test" INTEGER NOT NULL,
+  "created_at" TEXT NOT NULL,
+  "updated_at" TEXT NOT NULL,
+  "source_command" TEXT NOT NULL,
+  "retired_reason" TEXT,
+  "personal_data_json" TEXT,
+  "content_hash" TEXT NOT NULL,
+  "current_revision_id" TEXT NOT NULL,
+  "created_seq" INTEGER NOT NULL,
+  "updated_seq" INTEGER NOT NULL,
+  "is_open" INTEGER NOT NULL
+);
+CREATE INDEX learning_created ON learning (created_seq);
+CREATE INDEX learning_open ON learning (is_open, created_seq);
+CREATE INDEX learning_test ON learning (is_test) WHERE is_test = 1;
+CREATE INDEX learning_source_task_id ON learning ("source_task_id", created_seq);
+CREATE INDEX learning_source_gotcha_id ON learning ("source_gotcha_id", created_seq);
+
+CREATE TABLE notes (
+  "id" TEXT PRIMARY KEY,
+  "status" TEXT,
+  "writer_role" TEXT,
+  "summary" TEXT,
+  "title" TEXT,
+  "body" TEXT,
+  "scope" TEXT,
+  "task_id" TEXT,
+  "is_test" INTEGER NOT NULL,
+  "created_at" TEXT NOT NULL,
+  "updated_at" TEXT NOT NULL,
+  "source_command" TEXT NOT NULL,
+  "retired_reason" TEXT,
+  "personal_data_json" TEXT,
+  "content_hash" TEXT NOT NULL,
+  "current_revision_id" TEXT NOT NULL,
+  "created_seq" INTEGER NOT NULL,
+  "updated_seq" INTEGER NOT NULL,
+  "is_open" INTEGER NOT NULL
+);
+CREATE INDEX notes_created ON notes (created_seq);
+CREATE INDEX notes_open ON notes (is_open, created_seq);
+CREATE INDEX notes_test ON notes (is_test) WHERE is_test = 1;
+CREATE INDEX notes_task_id ON notes ("task_id", created_seq);
 
 CREATE TABLE plans (
   "id" TEXT PRIMARY KEY,
@@ -140,6 +425,62 @@ CREATE INDEX plans_open ON plans (is_open, created_seq);
 CREATE INDEX plans_test ON plans (is_test) WHERE is_test = 1;
 CREATE INDEX plans_task_id ON plans ("task_id", created_seq);
 
+CREATE TABLE private_policy (
+  "id" TEXT PRIMARY KEY,
+  "status" TEXT,
+  "writer_role" TEXT,
+  "title" TEXT,
+  "summary" TEXT,
+  "body" TEXT,
+  "trigger" TEXT,
+  "priority" TEXT,
+  "scope" TEXT,
+  "priority_rank" INTEGER,
+  "is_test" INTEGER NOT NULL,
+  "created_at" TEXT NOT NULL,
+  "updated_at" TEXT NOT NULL,
+  "source_command" TEXT NOT NULL,
+  "retired_reason" TEXT,
+  "personal_data_json" TEXT,
+  "content_hash" TEXT NOT NULL,
+  "current_revision_id" TEXT NOT NULL,
+  "created_seq" INTEGER NOT NULL,
+  "updated_seq" INTEGER NOT NULL,
+  "is_open" INTEGER NOT NULL
+);
+CREATE INDEX private_policy_created ON private_policy (created_seq);
+CREATE INDEX private_policy_open ON private_policy (is_open, created_seq);
+CREATE INDEX private_policy_test ON private_policy (is_test) WHERE is_test = 1;
+CREATE INDEX private_policy_priority_rank ON private_policy ("priority_rank", created_seq);
+
+CREATE TABLE retrospectives (
+  "id" TEXT PRIMARY KEY,
+  "status" TEXT,
+  "writer_role" TEXT,
+  "summary" TEXT,
+  "title" TEXT,
+  "body" TEXT,
+  "kept_json" TEXT,
+  "changed_json" TEXT,
+  "next_priorities_json" TEXT,
+  "task_id" TEXT,
+  "is_test" INTEGER NOT NULL,
+  "created_at" TEXT NOT NULL,
+  "updated_at" TEXT NOT NULL,
+  "source_command" TEXT NOT NULL,
+  "retired_reason" TEXT,
+  "personal_data_json" TEXT,
+  "content_hash" TEXT NOT NULL,
+  "current_revision_id" TEXT NOT NULL,
+  "created_seq" INTEGER NOT NULL,
+  "updated_seq" INTEGER NOT NULL,
+  "is_open" INTEGER NOT NULL
+);
+CREATE INDEX retrospectives_created ON retrospectives (created_seq);
+CREATE INDEX retrospectives_open ON retrospectives (is_open, created_seq);
+CREATE INDEX retrospectives_test ON retrospectives (is_test) WHERE is_test = 1;
+CREATE INDEX retrospectives_task_id ON retrospectives ("task_id", created_seq);
+
 CREATE TABLE schema_version (
   "id" TEXT PRIMARY KEY,
   "status" TEXT,
@@ -165,6 +506,37 @@ CREATE TABLE schema_version (
 CREATE INDEX schema_version_created ON schema_version (created_seq);
 CREATE INDEX schema_version_open ON schema_version (is_open, created_seq);
 CREATE INDEX schema_version_test ON schema_version (is_test) WHERE is_test = 1;
+
+CREATE TABLE source_locks (
+  "id" TEXT PRIMARY KEY,
+  "status" TEXT,
+  "writer_role" TEXT,
+  "source_id" TEXT,
+  "authority_tier" TEXT,
+  "url_or_repository" TEXT,
+  "summary" TEXT,
+  "body" TEXT,
+  "version_or_commit" TEXT,
+  "retrieved_at" TEXT,
+  "content_hash" TEXT,
+  "license" TEXT,
+  "supersedes" TEXT,
+  "is_test" INTEGER NOT NULL,
+  "created_at" TEXT NOT NULL,
+  "updated_at" TEXT NOT NULL,
+  "source_command" TEXT NOT NULL,
+  "retired_reason" TEXT,
+  "personal_data_json" TEXT,
+  "record_hash" TEXT NOT NULL,
+  "current_revision_id" TEXT NOT NULL,
+  "created_seq" INTEGER NOT NULL,
+  "updated_seq" INTEGER NOT NULL,
+  "is_open" INTEGER NOT NULL
+);
+CREATE INDEX source_locks_created ON source_locks (created_seq);
+CREATE INDEX source_locks_open ON source_locks (is_open, created_seq);
+CREATE INDEX source_locks_test ON source_locks (is_test) WHERE is_test = 1;
+CREATE INDEX source_locks_source_id ON source_locks ("source_id", created_seq);
 
 CREATE TABLE subagent_packets (
   "id" TEXT PRIMARY KEY,
@@ -222,3 +594,91 @@ CREATE INDEX tasks_created ON tasks (created_seq);
 CREATE INDEX tasks_open ON tasks (is_open, created_seq);
 CREATE INDEX tasks_test ON tasks (is_test) WHERE is_test = 1;
 CREATE INDEX tasks_source_task_id ON tasks ("source_task_id", created_seq);
+
+CREATE TABLE trace_events (
+  "id" TEXT PRIMARY KEY,
+  "status" TEXT,
+  "writer_role" TEXT,
+  "kind" TEXT,
+  "summary" TEXT,
+  "task_id" TEXT,
+  "trace_id" TEXT,
+  "parent_event_id" TEXT,
+  "name" TEXT,
+  "level" TEXT,
+  "environment" TEXT,
+  "session_id" TEXT,
+  "status_message" TEXT,
+  "model" TEXT,
+  "provider" TEXT,
+  "prompt_tokens" INTEGER,
+  "completion_tokens" INTEGER,
+  "total_tokens" INTEGER,
+  "cost" REAL,
+  "latency_ms" INTEGER,
+  "tags_json" TEXT,
+  "input_ref" TEXT,
+  "output_ref" TEXT,
+  "body" TEXT,
+  "redaction_status" TEXT,
+  "is_test" INTEGER NOT NULL,
+  "created_at" TEXT NOT NULL,
+  "updated_at" TEXT NOT NULL,
+  "source_command" TEXT NOT NULL,
+  "retired_reason" TEXT,
+  "personal_data_json" TEXT,
+  "content_hash" TEXT NOT NULL,
+  "current_revision_id" TEXT NOT NULL,
+  "created_seq" INTEGER NOT NULL,
+  "updated_seq" INTEGER NOT NULL,
+  "is_open" INTEGER NOT NULL
+);
+CREATE INDEX trace_events_created ON trace_events (created_seq);
+CREATE INDEX trace_events_open ON trace_events (is_open, created_seq);
+CREATE INDEX trace_events_test ON trace_events (is_test) WHERE is_test = 1;
+CREATE INDEX trace_events_kind ON trace_events ("kind", created_seq);
+CREATE INDEX trace_events_task_id ON trace_events ("task_id", created_seq);
+CREATE INDEX trace_events_trace_id ON trace_events ("trace_id", created_seq);
+
+CREATE TABLE verification_events (
+  "id" TEXT PRIMARY KEY,
+  "status" TEXT,
+  "writer_role" TEXT,
+  "summary" TEXT,
+  "title" TEXT,
+  "body" TEXT,
+  "task_id" TEXT,
+  "proof_id" TEXT,
+  "conclusion" TEXT,
+  "severity" TEXT,
+  "scope_label" TEXT,
+  "actionability" TEXT,
+  "evidence_json" TEXT,
+  "findings_json" TEXT,
+  "remedies_json" TEXT,
+  "artifact_ids_json" TEXT,
+  "basis" TEXT,
+  "event_type" TEXT,
+  "observation_json" TEXT,
+  "exit_code" INTEGER,
+  "duration_ms" INTEGER,
+  "is_test" INTEGER NOT NULL,
+  "created_at" TEXT NOT NULL,
+  "updated_at" TEXT NOT NULL,
+  "source_command" TEXT NOT NULL,
+  "retired_reason" TEXT,
+  "personal_data_json" TEXT,
+  "content_hash" TEXT NOT NULL,
+  "current_revision_id" TEXT NOT NULL,
+  "created_seq" INTEGER NOT NULL,
+  "updated_seq" INTEGER NOT NULL,
+  "is_open" INTEGER NOT NULL,
+  "is_blocking" INTEGER NOT NULL
+);
+CREATE INDEX verification_events_created ON verification_events (created_seq);
+CREATE INDEX verification_events_open ON verification_events (is_open, created_seq);
+CREATE INDEX verification_events_test ON verification_events (is_test) WHERE is_test = 1;
+CREATE INDEX verification_events_blocking ON verification_events (created_seq) WHERE is_blocking = 1;
+CREATE INDEX verification_events_task_id ON verification_events ("task_id", created_seq);
+CREATE INDEX verification_events_proof_id ON verification_events ("proof_id", created_seq);
+CREATE INDEX verification_events_conclusion ON verification_events ("conclusion", created_seq);
