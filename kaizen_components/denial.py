@@ -405,12 +405,35 @@ class PlaneDamaged(Denial):
     required_action = "Keep the file, look at it with K10 doctor, and restore a backup with K11 db-restore."
 
 
+class BackupMismatch(Denial):
+    """The backup is not what its manifest says, so nothing was restored."""
+
+    code = "DENIED_BACKUP_MISMATCH"
+    exit_code = 1
+    required_action = "Restore another backup; AI/db/backups holds those of K3 and what a restore replaced."
+
+
+class PurgeUnfinished(Denial):
+    """The records are erased, but their bytes may still lie in free pages or derived files of the plane."""
+
+    code = "DENIED_PURGE_UNFINISHED"
+    exit_code = 1
+    required_action = "Look at K10 doctor, make room or rights, then run K7 purge-test: it finishes what is pending."
+
+
 class SchemaStatus(Denial):
     """The data plane's schema version does not admit this."""
 
     code = "DENIED_SCHEMA_STATUS"
     exit_code = 1
     required_action = "Use a Kaizen at least as new as the one that wrote the plane; K2 shows the versions."
+
+
+class RestampRefused(SchemaStatus):
+    """The manifest cannot be restamped: there is no plane here, or its schema is not the one of this Kaizen."""
+
+    exit_code = 2
+    required_action = "Look at K2 schema-status; K1 makes a plane where there is none."
 
 
 class SchemaDrift(Denial):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,19 @@ def canonical(value: Any) -> str:
 
 def _plain(value: Any) -> bool:
     """True where the C encoder gives the bytes of RFC 8785: no floats, small integers, ASCII keys."""
-    if value is None or isinstance(value, str | bool):
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
         return True
-    if isinstance(value, int):
+    if kind is int:
         return -_LARGEST_INTEGER < value < _LARGEST_INTEGER
-    if isinstance(value, Mapping):
-        return all(isinstance(key, str) and key.isascii() and _plain(item) for key, item in value.items())
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if type(key) is not str or not key.isascii():
+                return False
+            # Most values are texts: asked here, they cost no call.
+            if type(item) is not str and item is not None and not _plain(item):
+                return False
+        return True
     if isinstance(value, list | tuple):
         return all(_plain(item) for item in value)
     return False

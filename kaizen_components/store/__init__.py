@@ -16,7 +16,7 @@ from ..ops import _index
 from ..paths import Plane
 from ..record import Record, personal_data
 from . import ledger, schema
-from .connection import APPLICATION_ID, ENGINES, Connection, engine, header
+from .connection import APPLICATION_ID, ENGINES, Capabilities, Connection, engine, header
 from .lock import PlaneLock
 
 Row = dict[str, Any]
@@ -246,12 +246,13 @@ class Store:
     def _admit(self, found: tuple[int, int] | None) -> None:
         """Make a missing plane; leave a foreign file alone; warn of another schema."""
         if found is None:
+            refuse_foreign(self.plane, None)
             refuse_lost_plane(self.plane)
             create(self.plane, self.call)
             return
         application, version = found
         if application != APPLICATION_ID:
-            raise denial.PlaneForeign(path=str(self.plane.database))
+            refuse_foreign(self.plane, found)
         if version != schema.SCHEMA_VERSION:
             self.warnings.append(
                 f"The plane has schema version {version}, this Kaizen knows {schema.SCHEMA_VERSION}; see K2 schema-status."
@@ -698,6 +699,19 @@ class Store:
         )
 
 
+@contextlib.contextmanager
+def read_copy(path: Path) -> Iterator[Any]:
+    """A copy of the plane, opened for reading with the standard library's SQLite; nobody else has it open."""
+    import sqlite3
+    from urllib.parse import quote
+
+    connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
 # --- kinds ----------------------------------------------------------------------------------------
 
 
@@ -807,8 +821,27 @@ def refuse_lost_plane(plane: Plane) -> None:
         )
 
 
-def create(plane: Plane, call: Call) -> None:
-    """Make a plane: built under another name and moved into place whole. The caller holds the lock."""
+def refuse_foreign(plane: Plane, found: tuple[int, int] | None) -> None:
+    """A file of another program stays as it is; one of ours that lost its first page is damaged, not foreign."""
+    log = plane.database.with_name("kaizen.db-log")
+    if found is not None and found[0] == APPLICATION_ID:
+        return
+    if found is None and not (log.is_file() and log.stat().st_size):
+        return
+    start = b""
+    with contextlib.suppress(OSError), plane.database.open("rb") as file:
+        start = file.read(1 << 18)
+    # Its schema stands in the first pages.
+    if log.exists() or b"ledger_events" in start:
+        message = "AI/db/kaizen.db is a data plane of agent-kaizen; it was left alone."
+        raise denial.PlaneForeign(message=message, path=str(plane.database), found="agent-kaizen")
+    if start and not start.startswith(b"SQLite format 3") and read_head(plane) is not None:
+        raise denial.PlaneDamaged(path=str(plane.database), reason="its first page is no database header")
+    raise denial.PlaneForeign(path=str(plane.database))
+
+
+def make_folders(plane: Plane) -> None:
+    """The folders of a plane, private by default."""
     try:
         for folder in (plane.exports, plane.manifests, plane.temporary, plane.ai / "generation"):
             folder.mkdir(parents=True, exist_ok=True)
@@ -816,11 +849,17 @@ def create(plane: Plane, call: Call) -> None:
             ignore = folder / ".gitignore"
             if not ignore.exists():
                 ignore.write_text("# Private by default: nothing in here belongs into git.\n*\n", encoding="utf-8")
-        building = plane.folder / f"kaizen.db.new-{os.getpid()}"
-        for path in plane.folder.glob("kaizen.db.new-*"):
-            path.unlink(missing_ok=True)
     except OSError as fault:
         raise denial.FileUnwritable(path=str(plane.folder), reason=fault.strerror or str(fault)) from fault
+
+
+def create(plane: Plane, call: Call) -> None:
+    """Make a plane: built under another name and moved into place whole. The caller holds the lock."""
+    make_folders(plane)
+    building = plane.folder / f"kaizen.db.new-{os.getpid()}"
+    for path in plane.folder.glob("kaizen.db.new-*"):
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
     build(building, plane, call, genesis=True)
     for path in with_journal(building)[1:]:
         path.unlink(missing_ok=True)
@@ -832,9 +871,9 @@ def create(plane: Plane, call: Call) -> None:
         connection.close()
 
 
-def build(path: Path, plane: Plane, call: Call, *, genesis: bool) -> None:
+def build(path: Path, plane: Plane, call: Call, *, genesis: bool, using: Capabilities | None = None) -> None:
     """An empty database with our schema at `path`; with `genesis`, the plane's own record as its first entry."""
-    connection = Connection(path)
+    connection = Connection(path, using=using)
     try:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {schema.SCHEMA_VERSION}")
