@@ -12,6 +12,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.exceptions import Exit, TyperException
 
 from . import __version__, denial, output
+from .fields import Json
 from .op import COMMON, Common, Op, Result, load, run, unknown_operation
 from .ops import _index
 from .record import Input, Spec
@@ -240,7 +241,7 @@ def _option(spec: Spec) -> TyperOption:
     declarations = [spec.flag, spec.key]
     if spec.type is bool:
         return TyperOption(param_decls=declarations, is_flag=True, default=False, help=text)
-    metavar = {int: "INTEGER", float: "NUMBER"}.get(spec.type, "JSON" if spec.name.endswith("_json") else "TEXT")
+    metavar = {int: "INTEGER", float: "NUMBER"}.get(spec.type, "JSON" if any(isinstance(rule, Json) for rule in spec.rules) else "TEXT")
     return TyperOption(param_decls=declarations, type=spec.type, multiple=spec.many, metavar=metavar, help=text)
 
 
@@ -282,6 +283,8 @@ def execute(operation: Op, values: Mapping[str, Any], group: KaizenGroup) -> Res
     except denial.Denial as refusal:
         refusal.example = f"python kaizen.py {operation.code} {operation.example}".strip()
         raise
+    if operation.takes_command:
+        output.pass_stdout_through(not group.as_json)
     if operation.takes_store:
         store: Any = Store(paths.find(group.home, create=not operation.needs_plane))
     else:

@@ -133,6 +133,14 @@ class CommandRequired(Denial):
     required_action = "Put the command behind a double dash: Q11 -- COMMAND ARGS."
 
 
+class CommandNotFound(Denial):
+    """The command could not be started, so nothing was recorded."""
+
+    code = "DENIED_COMMAND_NOT_FOUND"
+    exit_code = 1
+    required_action = "Check the program's name, PATH and rights; for a shell's own words use Q11 -- sh -c 'COMMAND'."
+
+
 class ReasonRequired(Denial):
     """A reason is required."""
 

@@ -166,7 +166,8 @@ class Link(Rule):
 
 ID = re.compile(r"^([a-z]{1,6})_\d{14}_[0-9a-f]{10}$")
 
-_SENTENCE_END = re.compile(r"(\S*?)([.!?]+)\s+(?=[\"'“”‘«„]?(\w))")
+_WORD = re.compile(r"\S+")
+_OPENING = frozenset("\"'“”‘«„")
 _ABBREVIATION = re.compile(
     r"^\W*(?:e\.g|i\.e|z\.b|d\.h|u\.s|a\.m|p\.m|etc|vs|cf|ca|al|approx|resp|incl|excl|dr|mr|mrs|ms|prof|st|jr|sr|no|nr|fig|eq|sec|ch|vol|pp?|ed|inc|ltd|co|corp|dept|v\d[\w.]*|\d+|[a-z])$",
     re.IGNORECASE,
@@ -175,18 +176,34 @@ _ABBREVIATION = re.compile(
 
 def count_sentences(text: str) -> int:
     """Sentences in a text: ends at . ! ? before white space and a capital, a digit or a quote, but for abbreviations."""
-    text = text.strip()
-    if not text:
-        return 0
-    ends = 0
-    for match in _SENTENCE_END.finditer(text):
-        before, mark, start = match[1], match[2], match[3]
-        if not (start.isupper() or start.isdigit() or start.istitle()):
-            continue
-        if mark == "." and _ABBREVIATION.match(before):
-            continue
-        ends += 1
-    return ends + 1
+    return len(split_sentences(text))
+
+
+def split_sentences(text: str) -> list[str]:
+    """The sentences of a text, in time linear in its length, whatever it holds."""
+    sentences: list[str] = []
+    start, end, last = 0, 0, ""
+    for match in _WORD.finditer(text):
+        if not last:
+            start = match.start()
+        elif _ends_sentence(last, match[0]):
+            sentences.append(text[start:end])
+            start = match.start()
+        last, end = match[0], match.end()
+    if last:
+        sentences.append(text[start:end])
+    return sentences
+
+
+def _ends_sentence(word: str, following: str) -> bool:
+    """Whether a sentence ends with `word` where `following` comes next."""
+    before = word.rstrip(".!?")
+    if before == word:
+        return False
+    first = following[1:2] if following[0] in _OPENING else following[0]
+    if not (first.isupper() or first.isdigit() or first.istitle()):
+        return False
+    return word[len(before) :] != "." or not _ABBREVIATION.match(before)
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -185,7 +185,9 @@ def run(
             request = {spec.key: getattr(judged, spec.name) for spec in judged.specs if spec.flagged}
         refuse_secrets(Common, {name: value for name, value in common.items() if isinstance(value, str)})
         if operation.takes_command:
-            arguments["command"] = request["command"] = list(command or [])
+            arguments["command"] = list(command or [])
+            # A word that is no UTF-8 reaches the program as it is; what is hashed and kept has to be text.
+            request["command"] = [word.encode("utf-8", "backslashreplace").decode() for word in command or ()]
         call = Call(
             op=operation.code,
             test=bool(common.get("test")),

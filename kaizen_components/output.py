@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -30,6 +31,45 @@ def silence() -> None:
             os.dup2(null, stream.fileno())
     except (OSError, ValueError):
         pass
+
+
+# Whether a command's stdout may go to ours: not where that is kept for JSON.
+_stdout_is_free = False
+
+
+def pass_stdout_through(allowed: bool) -> None:
+    """Say whether the stdout of a command that Kaizen runs goes to our stdout; else it goes to stderr."""
+    global _stdout_is_free
+    _stdout_is_free = allowed
+
+
+class Through:
+    """One stream of a running command, shown as it comes, byte for byte."""
+
+    def __init__(self, stream: TextIO) -> None:
+        stream.flush()
+        self._stream, self._bytes = stream, getattr(stream, "buffer", None)
+        self._last = b"\n"
+
+    def write(self, block: bytes) -> None:
+        """Show a block; OSError where nobody reads any more."""
+        self._last = block[-1:]
+        if self._bytes is None:
+            self._stream.write(block.decode("utf-8", "replace"))
+        else:
+            self._bytes.write(block)
+            self._bytes.flush()
+
+    def finish(self) -> None:
+        """End a last line that has no end, so that what Kaizen says starts a line."""
+        if self._last != b"\n":
+            with contextlib.suppress(OSError, ValueError):
+                self.write(b"\n")
+
+
+def through() -> tuple[Through, Through]:
+    """Where stdout and stderr of a command go while it runs."""
+    return Through(sys.stdout if _stdout_is_free else sys.stderr), Through(sys.stderr)
 
 
 def text(content: str) -> None:

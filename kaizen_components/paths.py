@@ -131,7 +131,9 @@ def main_checkout(folder: Path) -> Path | None:
 def inside(plane: Plane, text: str, *, allow_external: bool = False) -> tuple[Path, str]:
     """A user's path resolved, symlinks and all, and the name records give it; DENIED_PATH_OUTSIDE_REPO beyond the root."""
     path = Path(text).expanduser()
-    resolved = (path if path.is_absolute() else plane.root / path).resolve()
+    # A worktree's plane lies elsewhere: what records call AI/db is that.
+    start = plane.base if path.parts[:2] == ("AI", "db") else plane.root
+    resolved = (path if path.is_absolute() else start / path).resolve()
     for folder in (plane.root, plane.base):
         if resolved.is_relative_to(folder):
             return resolved, resolved.relative_to(folder).as_posix()

@@ -27,7 +27,9 @@ _SECRETS: dict[str, re.Pattern[str]] = {
         re.IGNORECASE,
     ),
     "private_key_block": re.compile(
-        r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----(?:(?:[^-]|-(?!----))*-----END (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----)?"
+        r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----(?:(?:[^-]|-(?!----))*-----END (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----"
+        # Its end may have been cut off; the key is then as much a secret.
+        r"|(?:\r?\n[A-Za-z0-9+/=]{16,}(?=\s|$))+)?"
     ),
     "jwt": re.compile(rf"{_BEFORE}eyJ[A-Za-z0-9_-]{{5,}}\.eyJ[A-Za-z0-9_-]{{5,}}\.[A-Za-z0-9_-]{{5,}}"),
     "bearer_header": re.compile(r"\bAuthorization\s*:\s*Bearer\s+(?P<value>[A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE),

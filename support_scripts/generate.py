@@ -1,4 +1,5 @@
-"""Generate what follows from the code: ops/_index.py, store/schema.sql, docs/COMMANDS.md, the README's command index.
+"""Generate what follows from the code: ops/_index.py, store/schema.sql, docs/COMMANDS.md, the README's command index,
+the lists of kinds in docs/LEDGER.md and support_scripts/verify_ledger.py.
 
     python support_scripts/generate.py          write what is out of date
     python support_scripts/generate.py --check  exit 1 where something is out of date
@@ -76,9 +77,12 @@ def generated() -> dict[Path, str]:
     manifest_hash = hashing.sha256(hashing.canonical(manifest))
     ops = {code: op.OPS[code] for code in sorted(op.OPS, key=order)}
     files[INDEX] = index_text(ops, kinds, manifest_hash, op.Common, COMMON)
-    from support_scripts import command_docs
+    from support_scripts import command_docs, ledger_docs
 
     files[ROOT / "docs" / "COMMANDS.md"] = command_docs.commands(ops, FAMILIES)
+    document, verifier = ROOT / "docs" / "LEDGER.md", ROOT / "support_scripts" / "verify_ledger.py"
+    files[document] = ledger_docs.document(document.read_text(encoding="utf-8"), kinds)
+    files[verifier] = ledger_docs.verifier(verifier.read_text(encoding="utf-8"), kinds)
     readme = ROOT / "README.md"
     if readme.exists():
         files[readme] = command_docs.with_index(readme.read_text(encoding="utf-8"), ops, FAMILIES)

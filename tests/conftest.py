@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from kaizen_components import cli  # noqa: E402
 
@@ -92,6 +93,27 @@ class Kz:
 @pytest.fixture
 def kz() -> Kz:
     return Kz()
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A project whose plane holds one record of every kind, made once and copied by the tests that want it."""
+    from cases import populate
+
+    root = tmp_path_factory.mktemp("template")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KAIZEN_REPO_ROOT", str(root))
+        patch.setenv("KAIZEN_CLOCK", "2026-01-01T00:00:00+00:00")
+        patch.setenv("KAIZEN_ID_SEED", "template")
+        ids = populate(Kz(), root)
+    return root, ids
+
+
+@pytest.fixture
+def populated(template: tuple[Path, dict[str, str]], plane: Path) -> dict[str, str]:
+    """This test's plane with one record of every kind: short name -> id."""
+    shutil.copytree(template[0], plane, dirs_exist_ok=True)
+    return template[1]
 
 
 @pytest.fixture

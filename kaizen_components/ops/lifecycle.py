@@ -138,9 +138,10 @@ def queried(cls: type[Record], columns: Sequence[str], window: Listing, store: S
 
     store.warn_of_drift()
     limit, offset = window.window()
-    hits = search.find(store, text, kinds=(cls.record_kind,))
-    rows = search.rows(store, cls.record_kind, hits, {**window.where(), **where}, columns, limit, offset)
-    return Result(records=rows, count=len(rows), query=text)
+    conditions = {**window.where(), **where}
+    hits = search.find(store, text, kinds=(cls.record_kind,), where=conditions, limit=limit, offset=offset)
+    records = search.rows(store, cls.record_kind, hits, conditions, columns)
+    return Result(records=records, count=len(records), query=text)
 
 
 def inspected(cls: type[Record], target: Target, store: Store) -> Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,11 +18,12 @@ from ..paths import Plane
 from ..record import Record, personal_data
 from . import ledger, schema
 from .connection import APPLICATION_ID, ENGINES, Capabilities, Connection, engine, header
-from .lock import PlaneLock
+from .lock import PlaneLock, is_alive
 
 Row = dict[str, Any]
 Where = Mapping[str, Any]
 _ABSENT: Any = object()
+MAKER = re.compile(r"[-.](\d+)(?=$|-)")
 
 
 class Store:
@@ -41,9 +43,16 @@ class Store:
         self._writing = False
         self._grouped = False
         self._head: tuple[int, str] = (0, ledger.START)
+        # Entries that are pending, and those of the unit under way, handed to the engine or not.
         self._entries: list[Row] = []
+        self._unit: list[Row] = []
         self._unit_start = 0
+        self._unit_undone = 0
         self._unit_seq = 0
+        # A unit that only adds is under way, without a savepoint.
+        self._unsaved = False
+        # The fault after which nothing of this transaction can be trusted to be there.
+        self._broken: BaseException | None = None
         self._rows: dict[str, tuple[str, Row]] = {}
         self._new: dict[str, None] = {}
         self._dirty: dict[str, None] = {}
@@ -60,6 +69,7 @@ class Store:
         """Run one operation as a unit of work: all of it is written or nothing; the answer comes after the commit.
         `afterwards` is called with the open plane when all is durable and the lock is still held."""
         self.call = call
+        self._unit = []
         if self._grouped:
             return self._perform_in_group(call, work)
         try:
@@ -79,42 +89,65 @@ class Store:
 
         A unit that only adds is kept in memory and undone there; any other gets a savepoint of its own.
         """
-        self._unit_start, undone, head = len(self._entries), len(self._undo), self._head
-        savepoint = call.writes and not call.only_adds
+        if self._broken is not None:
+            raise self._broken
+        if call.writes:
+            self._begin()
         if not call.only_adds:
-            self.flush()
-            undone = 0
-        if savepoint:
-            self._begin().write("SAVEPOINT unit")
-            head = self._head
+            return self._perform_saved(call, work)
+        self._unit_start, self._unit_undone, head = len(self._entries), len(self._undo), self._head
+        self._unsaved = True
+        try:
+            return self._warned(self._replayed(call) or self._answered(call, work()))
+        except _ReadsBack:
+            self._take_back(head)
+            self._unsaved = False
+            self._unit = []
+            return self._perform_saved(call, work)
+        except BaseException:
+            self._take_back(head)
+            raise
+        finally:
+            self._unsaved = False
+
+    def _perform_saved(self, call: Call, work: Callable[[], Result]) -> Result:
+        """One unit of a group, inside a savepoint where it writes."""
+        self.flush()
+        if not call.writes:
+            return self._warned(work())
+        connection, head = self._begin(), self._head
+        connection.write("SAVEPOINT unit")
         try:
             result = self._replayed(call) or self._answered(call, work())
-            if savepoint:
-                self.flush()
-                self._begin().write("RELEASE unit")
+            self.flush()
+            connection.write("RELEASE unit")
         except BaseException:
-            if savepoint:
-                self._forget()
-                connection = self._reading()
-                connection.write("ROLLBACK TO unit")
-                connection.write("RELEASE unit")
-                self._head = head
-            elif self._writing:
-                self._take_back(undone, head)
+            self._forget()
+            self._known.clear()
+            self._head = head
+            self._engine("ROLLBACK TO unit")
+            self._engine("RELEASE unit")
             raise
         return self._warned(result)
 
-    def _take_back(self, undone: int, head: tuple[int, str]) -> None:
+    def _engine(self, statement: str) -> None:
+        """Steer the transaction. Where that fails, the engine may have dropped all of it: the group is lost."""
+        try:
+            self._reading().write(statement)
+        except BaseException as fault:
+            self._broken = fault
+            raise
+
+    def _take_back(self, head: tuple[int, str]) -> None:
         """Undo in memory what the current unit has put there."""
-        while len(self._undo) > undone:
+        while len(self._undo) > self._unit_undone:
             target, key, old = self._undo.pop()
             if old is _ABSENT:
                 target.pop(key, None)
             else:
                 target[key] = old
-        added = len(self._entries) - self._unit_start
         del self._entries[self._unit_start :]
-        if added:
+        if self._unit:
             self._head = head
 
     def _warned(self, result: Result) -> Result:
@@ -130,24 +163,34 @@ class Store:
         self._grouped = True
         try:
             yield
+            if self._broken is not None:
+                raise self._broken
             self.commit()
         except BaseException:
             self.roll_back()
             raise
         finally:
             self._grouped = False
+            self._broken = None
             self.close()
+
+    def settle(self) -> None:
+        """For what reads committed records only, or closes the plane: refuse where this transaction has written."""
+        if self._writing:
+            raise denial.Uncommitted()
 
     def _answered(self, call: Call, result: Result) -> Result:
         """Add the receipt; with a key, seal the answer into the first entry, so that a repeat can give it again."""
-        written = self._entries[self._unit_start :]
-        if call.key and written:
-            self._seal_reply(written, result)
-        if written or self._head[0] > self._unit_seq:
+        if call.key and self._unit:
+            self._seal_reply(self._unit, result)
+        if self._unit:
             result["seq"], result["chain_hash"] = self._head
         return result
 
     def _seal_reply(self, written: list[Row], result: Result) -> None:
+        # The entry that the answer names carries it; what that record refers to may have been written before it.
+        answered = result.get("content_hash")
+        written = written[next((n for n, entry in enumerate(written) if entry["content_hash"] == answered), 0) :]
         first = written[0]
         old_hash = first["content_hash"]
         reply = {name: value for name, value in result.items() if name != "content_hash"}
@@ -187,7 +230,8 @@ class Store:
         last = found["seq"] + reply.pop("span") - 1
         status = reply.pop("status")
         answer = {"id": found["record_id"], "revision_id": found["entry_id"], "content_hash": found["content_hash"]}
-        result = Result(finding=status == "FAILED", **{**answer, **reply})
+        result = Result(finding=status == "FAILED")
+        result.update({**answer, **reply})
         result["seq"], result["chain_hash"] = last, self._chain_at(last)
         result["replayed"] = True
         return result
@@ -199,6 +243,11 @@ class Store:
         return self._reading().execute("SELECT chain_hash FROM ledger WHERE seq = ?", (seq,))[0][0]
 
     # --- opening and closing ----------------------------------------------------------------------
+
+    def opened(self) -> Connection:
+        """The open plane for a reading module of this package; pending rows are handed over first."""
+        self.flush()
+        return self._reading()
 
     def _reading(self) -> Connection:
         """The open plane, for reading; made where it does not exist yet."""
@@ -296,6 +345,10 @@ class Store:
         found = self._reading().execute("SELECT manifest_hash FROM schema_version LIMIT 1")
         if not found or found[0][0] != _index.MANIFEST_HASH:
             self.warnings.append("The plane's schema manifest is not the one of this Kaizen; see K2 schema-status.")
+
+    def refuse_early(self) -> None:
+        """Refuse now what a write would be refused for, before work that takes long."""
+        self._begin()
 
     def commit(self) -> None:
         """Make everything durable, then say so in ledger.head."""
@@ -501,7 +554,9 @@ class Store:
     def purge(self, kind: str, record_id: str, reason: str) -> Row:
         """Erase a record, and write that it was: its entry. That holds the reason; of the record only hashes stay.
         purge.py, the one caller, opens the plane with an engine that erases and sweeps the files afterwards."""
-        self._begin().execute("PRAGMA secure_delete=ON")
+        connection = self._begin()
+        assert connection.engine.erases
+        connection.execute("PRAGMA secure_delete=ON")
         before = self.get(kind, record_id)
         task_id = record_id if kind == "task" else before.get(_index.KINDS[kind].task_column or "")
         seq = self._head[0] + 1
@@ -694,9 +749,19 @@ class Store:
 
     def entries_after(self, seq: int, limit: int) -> list[Row]:
         """The next entries behind a position, oldest first, for what follows the ledger."""
-        return self._reading().rows(
-            "SELECT seq, action, kind, record_id, task_id, content FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)
-        )
+        self.flush()
+        columns = "seq, action, kind, record_id, task_id, content, chain_hash"
+        return self._reading().rows(f"SELECT {columns} FROM ledger WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
+
+    @property
+    def committed_seq(self) -> int | None:
+        """The newest entry that is durable, while a transaction is under way; None without one: all of them are."""
+        return self._unit_seq if self._writing else None
+
+    def release(self) -> None:
+        """Let others have the plane between two reads; in a transaction it stays open, and so does a frozen one."""
+        if not self._writing and self._unwritable is None:
+            self.close()
 
 
 @contextlib.contextmanager
@@ -727,25 +792,34 @@ def _table(kind: str) -> str:
     return "ledger" if kind == "ledger" else _index.KINDS[kind].table
 
 
-def _condition(where: Where | None) -> tuple[str, list[Any]]:
-    if not where:
-        return "", []
-    parts, values = [], []
-    for column, wanted in where.items():
-        name = column.partition("#")[0]
+def _quoted(column: str) -> str:
+    return f'"{column}"'
+
+
+def conditions(where: Where | None, spelled: Callable[[str], str] = _quoted) -> tuple[list[str], list[Any]]:
+    """The SQL of conditions, each by itself, and their values; `spelled` writes a column's name."""
+    parts: list[str] = []
+    values: list[Any] = []
+    for column, wanted in (where or {}).items():
+        name = spelled(column.partition("#")[0])
         operator, value = wanted if isinstance(wanted, tuple) else ("=", wanted)
         if value is None:
-            parts.append(f'"{name}" IS {"NOT " if operator == "!=" else ""}NULL')
+            parts.append(f"{name} IS {'NOT ' if operator == '!=' else ''}NULL")
         elif operator == "contains":
-            parts.append(f'instr(lower("{name}"), lower(?)) > 0')
+            parts.append(f"instr(lower({name}), lower(?)) > 0")
             values.append(value)
         elif operator == "in":
-            parts.append(f'"{name}" IN ({", ".join("?" * len(value))})')
+            parts.append(f"{name} IN ({', '.join('?' * len(value))})")
             values.extend(value)
         else:
-            parts.append(f'"{name}" {operator} ?')
+            parts.append(f"{name} {operator} ?")
             values.append(value)
-    return " WHERE " + " AND ".join(parts), values
+    return parts, values
+
+
+def _condition(where: Where | None) -> tuple[str, list[Any]]:
+    parts, values = conditions(where)
+    return (" WHERE " + " AND ".join(parts) if parts else ""), values
 
 
 def _ordered(order: str) -> str:
@@ -772,6 +846,17 @@ def _parsed(text: str) -> Any:
 def with_journal(database: Path) -> tuple[Path, Path, Path]:
     """A database file and what may lie beside it."""
     return database, database.with_name(database.name + "-wal"), database.with_name(database.name + "-shm")
+
+
+def abandoned(plane: Plane) -> list[Path]:
+    """Copies and half-made files whose makers are gone: each has its maker's process id in its name."""
+    found = [*plane.folder.glob("kaizen.db.new-*"), *plane.folder.glob("ledger.head.*"), *plane.temporary.glob("*.db*")]
+    return [path for path in sorted(found) if path.is_file() and not _is_made_by_the_living(path)]
+
+
+def _is_made_by_the_living(path: Path) -> bool:
+    match = MAKER.search(path.name)
+    return match is not None and is_alive(int(match[1]))
 
 
 def _scratch(plane: Plane) -> Path:

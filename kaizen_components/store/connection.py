@@ -163,6 +163,10 @@ class Connection:
             if statement.strip():
                 self.write(statement)
 
+    def columns(self, table: str) -> list[str]:
+        """The names of a table's columns; none where there is no such table."""
+        return [row[1] for row in self.execute(f"PRAGMA table_info({table})")]
+
     def checkpoint(self) -> None:
         """Move the whole journal into the database file."""
         self.execute("PRAGMA wal_checkpoint(TRUNCATE)")

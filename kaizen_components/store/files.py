@@ -53,3 +53,18 @@ def reserve_folder(folder: Path, stem: str) -> Path:
                 number += 1
     except OSError as fault:
         raise denial.FileUnwritable(path=str(folder), reason=fault.strerror or str(fault)) from fault
+
+
+def sync(path: Path) -> None:
+    """Make a file's bytes, or the names in a folder, durable; a system that cannot sync folders need not."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as fault:
+        if not path.is_dir():
+            raise denial.FileUnwritable(path=str(path), reason=fault.strerror or str(fault)) from fault
+    finally:
+        os.close(descriptor)

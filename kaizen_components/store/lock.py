@@ -147,6 +147,20 @@ def holder(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of this id."""
+    if sys.platform == "win32":
+        # There, os.kill() would end it.
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
 if sys.platform == "win32":
     import msvcrt
 

@@ -16,7 +16,7 @@ from .. import denial, hashing
 from ..fields import ID, shorten
 from ..ops import _index
 from ..paths import Plane
-from . import Store, ledger, refuse_lost_plane, schema
+from . import Store, _scratch, ledger, refuse_foreign, refuse_lost_plane, schema
 from .connection import APPLICATION_ID, header
 
 if TYPE_CHECKING:
@@ -49,13 +49,11 @@ class Fault(Exception):
 def refuse_no_plane(plane: Plane) -> None:
     """Verifying makes no plane: a missing one is refused, one whose records are gone as damaged, a foreign one as that."""
     found = header(plane.database)
+    refuse_foreign(plane, found)
     if found is None:
         refuse_lost_plane(plane)
-        raise denial.PlaneNotFound(
-            message="There is no data plane here, so there is nothing to verify.", path=str(plane.database)
-        )
-    if found[0] != APPLICATION_ID:
-        raise denial.PlaneForeign(path=str(plane.database))
+        message = "There is no data plane here, so there is nothing to verify."
+        raise denial.PlaneNotFound(message=message, path=str(plane.database))
 
 
 @contextlib.contextmanager
@@ -67,22 +65,55 @@ def copied(store: Store) -> Iterator[tuple[Path, str | None]]:
     """
     plane = store.plane
     refuse_no_plane(plane)
-    target = plane.temporary / f"verify-{os.getpid()}-{os.urandom(4).hex()}.db"
+    target = _scratch(plane) / f"verify-{os.getpid()}-{os.urandom(4).hex()}.db"
     try:
         try:
-            plane.temporary.mkdir(parents=True, exist_ok=True)
             with store.locked():
-                for suffix in SUFFIXES:
-                    source = plane.database.with_name(plane.database.name + suffix)
-                    if source.exists():
-                        shutil.copyfile(source, target.with_name(target.name + suffix))
-                head = plane.head.read_bytes().decode("utf-8", "replace") if plane.head.exists() else None
-        except OSError as fault:
-            raise denial.FileUnwritable(path=str(plane.temporary), reason=fault.strerror or str(fault)) from fault
+                head = _copy(plane, target)
+        except denial.FileUnwritable:
+            # A plane on a read-only medium can be verified as well.
+            with store._lock_for_reading() or contextlib.nullcontext():
+                head = _copy(plane, target)
         yield target, head
     finally:
         for path in target.parent.glob(target.name + "*"):
             path.unlink(missing_ok=True)
+
+
+def _copy(plane: Plane, target: Path) -> str | None:
+    """Copy the database and its journals; the text of ledger.head, None where there is none."""
+    try:
+        for suffix in SUFFIXES:
+            source = plane.database.with_name(plane.database.name + suffix)
+            if source.exists():
+                shutil.copyfile(source, target.with_name(target.name + suffix))
+        return plane.head.read_bytes().decode("utf-8", "replace") if plane.head.exists() else None
+    except OSError as fault:
+        raise denial.FileUnwritable(path=str(target), reason=fault.strerror or str(fault)) from fault
+
+
+def ledger_fault(path: Path, head: str | None = None) -> Fault | None:
+    """The first fault of the ledger alone, in a database file that nobody else uses; `head` is as in Verifier.run()."""
+    return _first_fault(path, lambda connection: Verifier(path).check_ledger(connection, head))
+
+
+def schema_difference(path: Path) -> str | None:
+    """How the tables of a database file that nobody else uses differ from Kaizen's."""
+    fault = _first_fault(path, _check_schema)
+    return fault.message if fault else None
+
+
+def _first_fault(path: Path, check: Callable[[sqlite3.Connection], None]) -> Fault | None:
+    import sqlite3
+
+    try:
+        with contextlib.closing(sqlite3.connect(str(path), isolation_level=None)) as connection:
+            check(connection)
+    except Fault as fault:
+        return fault
+    except sqlite3.Error as fault:
+        return Fault("file", f"The database file is damaged: {type(fault).__name__}.")
+    return None
 
 
 # --- the verification -----------------------------------------------------------------------------
@@ -127,6 +158,13 @@ class Verifier:
             raise Fault("file", f"The database file is damaged: SQLite stops with {name}.", reason=name) from None
         if head is None:
             self.warnings.append("There is no ledger.head: only --expect can show whether the ledger's tail was cut.")
+
+    def check_ledger(self, connection: sqlite3.Connection, head: str | None) -> None:
+        """Check the ledger alone; the first Fault is raised."""
+        connection.execute("PRAGMA query_only = 1")
+        wanted = _receipts(head, ())
+        self._check_ledger(connection, wanted)
+        self._check_receipts(wanted)
 
     def _run(self, text: Callable[[bytes], str] | type[str], wanted: list[tuple[str, int, str]]) -> None:
         import sqlite3
@@ -229,12 +267,14 @@ class Verifier:
         if actual != entry["content_hash"]:
             message = "The content is not the one that was sealed."
             raise _bad(entry, "content_hash", message, expected=_hash(entry["content_hash"]), actual=actual)
-        try:
-            content = json.loads(text)
-            if hashing.canonical(content) == text:
-                return content
-        except (ValueError, RecursionError):
-            pass
+        # Numbers as large as the second way minds are rare, and it is slow.
+        for parse_int in (None, _number):
+            try:
+                content = json.loads(text, parse_int=parse_int)
+                if hashing.canonical(content) == text:
+                    return content
+            except (ValueError, RecursionError):
+                continue
         raise _bad(entry, "content", "The content is no canonical JSON.")
 
     def _note(self, entry: Mapping[str, Any], purged: dict[str, int]) -> None:
@@ -326,7 +366,9 @@ class Verifier:
                 message = f"{table} holds a row of a record that the ledger does not know, or purged, or it holds it twice."
                 raise Fault("row_extra", message, table=table, id=_id(row[place]))
             expected = self._expected(connection, kind, found)
-            _compare(table, columns, dict(zip(columns, row, strict=True)), expected, connection)
+            wanted = tuple(map(expected.get, columns))
+            if row != wanted or [*map(type, row)] != [*map(type, wanted)] or not expected.keys() <= columns.keys():
+                _compare(table, columns, dict(zip(columns, row, strict=True)), expected, connection)
             self._counted.update(schema.counted(kind, expected))
             self.records += 1
         if awaited:
@@ -432,6 +474,11 @@ def _tolerant(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
+def _number(text: str) -> int | float:
+    """A number as it was before it was written: from 2^53 on, only floats are."""
+    return int(text) if len(text) < 16 or abs(int(text)) < 2**53 else float(text)
+
+
 def _id(value: Any) -> str | None:
     """An id for a message; None for what has not its shape, as that may be anything."""
     return value if isinstance(value, str) and ID.match(value) else None
@@ -486,7 +533,7 @@ def _check_content(entry: Mapping[str, Any], content: Any) -> None:
 def _compare(
     table: str, columns: Mapping[str, str], row: Mapping[str, Any], expected: Mapping[str, Any], connection: sqlite3.Connection
 ) -> None:
-    """Value and storage type of every column; a column that the entry does not know is empty."""
+    """Value and storage type of every column; one that the entry does not know is empty."""
     for name, declared in columns.items():
         actual, wanted = row[name], expected.get(name)
         if declared == "REAL" and type(wanted) is int:
@@ -515,7 +562,7 @@ def _compare(
 def _hashes(table: str, row: Mapping[str, Any], expected: Mapping[str, Any], connection: sqlite3.Connection) -> dict[str, Any]:
     """The content hash that the ledger holds, and the one of the row as it is: salted, so neither tells what is in it."""
     kind = next(kind for kind, entry in _index.KINDS.items() if entry.table == table)
-    content = json.loads(_content_at(connection, expected["updated_seq"]))
+    content = json.loads(_content_at(connection, expected["updated_seq"]), parse_int=_number)
     content["record"] = {name: row.get(name) for name in content["record"]}
     try:
         actual = hashing.sha256(hashing.canonical(content))

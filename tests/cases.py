@@ -1,0 +1,224 @@
+"""Cases: a plane with one record of every kind, and a working call of every operation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+NO_SUCH = "20260101000000_0000000000"
+
+ANTI_PATTERN = {
+    "title": "God module",
+    "symptom": "One file has 4000 lines.",
+    "maintainability_harm": "Every change touches it.",
+    "trigger_evidence": "wc -l",
+    "preferred_correction": "Split by noun.",
+    "valid_exceptions": "Generated code.",
+    "verification": "wc -l again",
+    "summary": "One module does everything.",
+}
+
+
+def populate(kz: Any, root: Path) -> dict[str, str]:
+    """One record of every kind, by short name -> id."""
+    (root / "notes.txt").write_text("alpha beta\n", encoding="utf-8")
+    ids: dict[str, str] = {}
+
+    def add(name: str, op: str, **flags: Any) -> Any:
+        reply = kz.ok(op, **flags)
+        ids[name] = reply["id"]
+        return reply
+
+    task = add("task", "W1", title="Fix login", summary="Users cannot log in.", criterion=["A user can log in."])
+    ids["criterion"] = task["criterion_ids"][0]
+    t = {"task_id": ids["task"]}
+    add("plan", "W3", title="Login plan", summary="Reproduce, repair, prove.", **t)
+    add("subagent_packet", "W5", summary="Review the login change.", payload_json='{"files": 3}', **t)
+    add("diagnostic_packet", "W7", summary="Why does the test hang?", **t)
+    add("execution_contract", "W28", title="Login contract", summary="Only login changes.", verifier_command="pytest", **t)
+    add("retrospective", "W33", summary="The proof came too late.", kept='["small steps"]', **t)
+    add("note", "W38", title="Decision", summary="Sessions expire after a day.", **t)
+    add("gotcha", "G1", title="Stale cache", summary="The cache outlives a deploy.", body="Clear it in the deploy script.", **t)
+    add("gotcha2", "G1", title="Slow login", summary="The first login is slow.", body="Warm the pool.", **t)
+    add("learning", "L2", id=ids["gotcha"])
+    add("learned", "L3", id=ids["learning"])
+    add("learning2", "L1", title="Warm the cache", summary="A cold cache doubles the latency.")
+    add("proof", "Q1", summary="The suite passed on the branch.", evidence='["412 passed"]', **t)
+    add("verification", "Q2", summary="The fix is not proved yet.", conclusion="NEEDS_HUMAN_DECISION", **t)
+    add("eval_case", "Q3", title="Refuses secrets", summary="A key in the text is refused.", category="security")
+    add("eval_run", "Q4", summary="Passed with the new prompt.", eval_case_id=ids["eval_case"])
+    add("anti_pattern", "Q5", **ANTI_PATTERN)
+    add("artifact", "A1", path="notes.txt", summary="Notes of the fix.", **t)
+    add(
+        "source_lock",
+        "S1",
+        source_id="rfc8785",
+        authority_tier="normative",
+        url_or_repository="https://www.rfc-editor.org/rfc/rfc8785",
+        summary="JSON canonicalization.",
+    )
+    add("irl_review", "I1", title="Cache", summary="Will the new cache hold?")
+    add("policy", "X1", title="Ask before deleting", summary="Deletion needs a yes.", priority="high")
+    add("trace_event", "T1", kind="tool_call", summary="Ran the linter.", **t)
+    score = '{"name": "accuracy", "value": 0.5, "data_type": "numeric", "source": "human", "trace_event_id": "%s"}'
+    add("eval_score", "T2", payload_json=score % ids["trace_event"])
+    return ids
+
+
+def cases(ids: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """A working call of every operation: code -> flags."""
+
+    def by_id(name: str, **more: Any) -> dict[str, Any]:
+        return {"id": ids[name], **more}
+
+    why = {"reason": "No longer true."}
+    found: dict[str, dict[str, Any]] = {
+        "K0": {"query": "record a pitfall"},
+        "K8": {"_stdin": '{"op": "G2", "limit": 1}\n'},
+        "K18": by_id("task"),
+        "K19": by_id("gotcha"),
+        "K20": {"shell": "bash"},
+        "K22": {"limit": 3},
+        "K23": {"seq": 1},
+        "W1": {"title": "Next", "summary": "Do the next thing."},
+        "W2": by_id("task", summary="Users could not log in."),
+        "W3": {"title": "Next plan", "summary": "Step by step."},
+        "W4": by_id("plan", status="active"),
+        "W5": {"summary": "Look at this."},
+        "W6": {"summary": "Looked at it."},
+        "W7": {"summary": "Why is it slow?"},
+        "W8": {"summary": "A lock is taken twice."},
+        "W9": {"limit": 5},
+        "W10": {"query": "login"},
+        "W11": by_id("task"),
+        "W12": by_id("task", **why),
+        "W13": {},
+        "W14": by_id("plan"),
+        "W15": by_id("plan", **why),
+        "W16": {},
+        "W17": {},
+        "W18": by_id("subagent_packet"),
+        "W19": by_id("subagent_packet", status="done"),
+        "W20": by_id("diagnostic_packet", **why),
+        "W21": {"summary": "It is fast.", "task_id": ids["task"]},
+        "W22": {},
+        "W23": by_id("criterion"),
+        "W24": by_id("criterion", proof_id=ids["proof"]),
+        "W25": by_id("criterion", **why),
+        "W26": by_id("criterion", summary="Every user can log in."),
+        "W27": by_id("criterion", **why),
+        "W28": {"title": "Bounds", "summary": "Only docs change."},
+        "W29": {},
+        "W30": by_id("execution_contract"),
+        "W31": by_id("execution_contract", stop_rule="After one try."),
+        "W32": by_id("execution_contract", **why),
+        "W33": {"summary": "It went well."},
+        "W34": {},
+        "W35": by_id("retrospective"),
+        "W36": by_id("retrospective", next_priorities='["faster tests"]'),
+        "W37": by_id("retrospective", **why),
+        "W38": {"summary": "We use UTC."},
+        "W39": {},
+        "W40": by_id("note"),
+        "W41": by_id("note", summary="Sessions expire after a week."),
+        "W42": by_id("note", **why),
+        "G1": {"title": "Trap", "summary": "It bites.", "body": "Step around it."},
+        "G2": {},
+        "G3": {"query": "cache"},
+        "G4": by_id("gotcha"),
+        "G5": by_id("gotcha2", status="resolved"),
+        "G6": by_id("gotcha2", **why),
+        "L1": {"title": "Lesson", "summary": "Look first."},
+        "L2": by_id("gotcha2"),
+        "L3": by_id("learning2"),
+        "L4": {},
+        "L5": {"query": "cache"},
+        "L6": by_id("learning"),
+        "L7": {},
+        "L8": {"query": "cache"},
+        "L9": by_id("learned"),
+        "L10": {},
+        "L11": by_id("learning2", body="More."),
+        "L12": by_id("learned", body="More."),
+        "L13": by_id("learned", **why),
+        "Q1": {"summary": "All green."},
+        "Q2": {"summary": "Good.", "conclusion": "VERIFIED_ACCEPTABLE"},
+        "Q3": {"title": "Case", "summary": "A case."},
+        "Q4": {"summary": "A run."},
+        "Q5": ANTI_PATTERN,
+        "Q6": {"query": "module"},
+        "Q7": by_id("proof"),
+        "Q8": {"kind": "gotcha", "payload_json": '{"title": "a", "summary": "b", "body": "c"}'},
+        "Q9": {},
+        "Q10": {"body": "The tool writes one record. It exits with 0."},
+        "Q11": {"_command": ["true"], "task_id": ids["task"]},
+        "Q12": by_id("verification", status="resolved"),
+        "Q13": by_id("verification", **why),
+        "Q14": {},
+        "Q15": {},
+        "Q16": by_id("eval_case", status="superseded"),
+        "Q17": by_id("eval_run", status="failed"),
+        "Q18": by_id("eval_run", **why),
+        "Q19": {},
+        "Q20": by_id("anti_pattern", status="superseded"),
+        "Q21": by_id("anti_pattern", **why),
+        "S1": {"source_id": "a", "authority_tier": "normative", "url_or_repository": "https://example.org", "summary": "A."},
+        "S2": {},
+        "S3": by_id("source_lock"),
+        "S4": {},
+        "S5": by_id("source_lock", license="CC0"),
+        "S6": by_id("source_lock", **why),
+        "I1": {"summary": "Will it hold?"},
+        "I2": {"review_id": ids["irl_review"], "summary": "It will."},
+        "I3": {"review_id": ids["irl_review"], "summary": "Count misses."},
+        "I4": {"review_id": ids["irl_review"], "summary": "It did."},
+        "I5": {"review_id": ids["irl_review"]},
+        "I6": {},
+        "I7": by_id("irl_review"),
+        "I8": by_id("irl_review", status="resolved"),
+        "I9": by_id("irl_review", **why),
+        "A1": {"path": "notes.txt"},
+        "A2": {"path": "notes.txt"},
+        "A3": by_id("artifact"),
+        "A4": {},
+        "A5": by_id("artifact"),
+        "A6": by_id("artifact", summary="Notes."),
+        "A7": by_id("artifact", **why),
+        "X1": {"title": "Rule", "summary": "Do it."},
+        "X2": {},
+        "X3": {"query": "deleting"},
+        "X4": by_id("policy"),
+        "X5": {},
+        "X6": {},
+        "X7": by_id("policy", priority="critical"),
+        "X8": by_id("policy", **why),
+        "T1": {"kind": "tool_call", "summary": "Ran it."},
+        "T2": {"payload_json": '{"name": "n", "value": true, "data_type": "boolean", "source": "human"}'},
+        "T3": {"task_id": ids["task"]},
+        "T4": {},
+        "T9": {},
+        "T10": by_id("trace_event"),
+        "T11": by_id("trace_event", level="warning"),
+        "T12": by_id("trace_event", **why),
+        "T13": by_id("eval_score"),
+        "T14": by_id("eval_score", value="0.75"),
+        "M1": {},
+        "M2": {},
+        "M3": {},
+        "M4": {},
+        "M5": {},
+        "V1": {},
+        "R0": {},
+        **{f"R{number}": {} for number in range(1, 11)},
+        "R11": {"query": "login"},
+        "K1": {},
+        "K2": {},
+        "K3": {},
+        "K6": {},
+        "K7": {},
+        "K10": {},
+        "K12": {},
+        "K17": {"query": "login"},
+        "K21": by_id("note", reason="It held a secret.", confirm=ids["note"]),
+    }
+    return found
