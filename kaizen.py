@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kaizen_components.cli import main
+from kaizen_components.start import main
 
 if __name__ == "__main__":
-    raise SystemExit(main(home=Path(__file__).resolve().parent))
+    main(home=Path(__file__).resolve().parent)

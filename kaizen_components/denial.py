@@ -499,3 +499,10 @@ class BatchLine(Denial):
 
     code = "DENIED_BATCH_LINE"
     required_action = "Correct the line named here and run the batch again."
+
+
+class Uncommitted(Denial):
+    """A search, a copy or a check sees what is committed; in an atomic batch nothing is before its end."""
+
+    code = "DENIED_UNCOMMITTED"
+    required_action = "Run this line by itself after the batch, or the batch without --atomic."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from . import denial
 from .fields import Bytes
-from .record import Field, Input, Record, judge, refuse_secrets
+from .record import Field, Input, Record, judge
 
 if TYPE_CHECKING:
     from .store import Store
@@ -165,6 +165,13 @@ class Common(Input):
     agent: Annotated[str, Bytes(1_000)] | None = Field(None, description="Who acts, for the ledger; default KAIZEN_AGENT")
 
 
+class Caller(Input):
+    """Who calls, where the call itself does not say: judged as flags are."""
+
+    agent: Annotated[str, Bytes(1_000)] | None = Field(None, description="KAIZEN_AGENT")
+    session: Annotated[str, Bytes(1_000)] | None = Field(None, description="KAIZEN_SESSION")
+
+
 def run(
     operation: Op, given: Mapping[str, Any], store: "Store", *, from_json: bool = False, command: list[str] | None = None
 ) -> Result:
@@ -173,27 +180,27 @@ def run(
     `given` holds values by key (flags with underscores). Raises Denial; everything else is a defect.
     """
     values = dict(given)
-    common = {name: values.pop(name, None) for name in COMMON} if operation.writes else {}
+    flags = {name: values.pop(name, None) for name in COMMON} if operation.writes else {}
     try:
         if from_json:
-            _refuse_unknown_keys(operation, values, common)
+            _refuse_unknown_keys(operation, values, flags)
         arguments: dict[str, Any] = {}
         request: dict[str, Any] = {}
         if operation.input is not None:
             judged = judge(operation.input, values, from_json=from_json)
             arguments[_input_name(operation)] = judged
             request = {spec.key: getattr(judged, spec.name) for spec in judged.specs if spec.flagged}
-        refuse_secrets(Common, {name: value for name, value in common.items() if isinstance(value, str)})
+        common, caller = judge(Common, flags, from_json=from_json), _caller()
         if operation.takes_command:
             arguments["command"] = list(command or [])
             # A word that is no UTF-8 reaches the program as it is; what is hashed and kept has to be text.
             request["command"] = [word.encode("utf-8", "backslashreplace").decode() for word in command or ()]
         call = Call(
             op=operation.code,
-            test=bool(common.get("test")),
-            key=common.get("key") or None,
-            agent=common.get("agent") or os.environ.get("KAIZEN_AGENT") or None,
-            session=os.environ.get("KAIZEN_SESSION") or None,
+            test=common.test,
+            key=common.key,
+            agent=common.agent or caller.agent,
+            session=caller.session,
             request=request,
             writes=operation.writes,
             only_adds=operation.only_adds,
@@ -209,6 +216,17 @@ def run(
         if refusal.example is None and operation.example is not None:
             refusal.example = f"python kaizen.py {operation.code} {operation.example}".strip()
         raise
+
+
+def _caller() -> Caller:
+    """Who calls, as the environment says."""
+    try:
+        return judge(Caller, {"agent": os.environ.get("KAIZEN_AGENT"), "session": os.environ.get("KAIZEN_SESSION")})
+    except denial.Denial as refusal:
+        variable = f"KAIZEN_{str(refusal.detail['field']).upper()}"
+        raise denial.EnvironmentInvalid(
+            f"Set {variable} to a short text without secrets, or unset it.", variable=variable, reason=refusal.message
+        ) from None
 
 
 def _input_name(operation: Op) -> str:

@@ -99,13 +99,19 @@ def refusal(denied: Denial, *, as_json: bool) -> None:
 
 def error(code: str, message: str, exit_code: int, *, as_json: bool) -> None:
     """Print what went wrong on stderr, in the envelope of refusals."""
+    _complain(_envelope(code, message, exit_code), as_json=as_json)
+
+
+def unexpected(fault: Exception) -> dict[str, Any]:
+    """A defect of ours, in the envelope of refusals."""
+    return _envelope("ERROR_UNEXPECTED", f"{type(fault).__name__}: {fault}", 1)
+
+
+def _envelope(code: str, message: str, exit_code: int) -> dict[str, Any]:
     action = "Run K10 doctor; if it finds nothing, report this with the command that you ran."
     if exit_code == 130:
         action = "Run the command again."
-    _complain(
-        {"status": "ERROR", "code": code, "message": message, "required_action": action, "exit_code": exit_code},
-        as_json=as_json,
-    )
+    return {"status": "ERROR", "code": code, "message": message, "required_action": action, "exit_code": exit_code}
 
 
 def _complain(envelope: Mapping[str, Any], *, as_json: bool) -> None:

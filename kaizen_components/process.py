@@ -172,7 +172,7 @@ def _start(argv: Sequence[str], cwd: Path | None, env: Mapping[str, str] | None,
     import subprocess
 
     try:
-        process: subprocess.Popen[bytes] = subprocess.Popen(
+        process: Any = subprocess.Popen(
             list(argv),
             cwd=cwd,
             env=env,

@@ -18,9 +18,9 @@ _SAID = re.compile(r"(\d+) +([A-Za-z]+(?: [a-z]+)*)|([A-Za-z]+(?: [a-z]+)*) *[:=
 _MEANS = {
     "passed": "passed pass passing succeeded successful successes ok flaky",
     "failed": "failed fail failing failure failures unexpected",
-    "skipped": "skipped skip skips ignored pending pendings omissions incomplete excluded disabled",
+    "skipped": "skipped skip skips ignored pending pendings omissions incomplete excluded disabled todo",
     "errors": "error errors cancelled canceled aborted invalid timed exec",
-    "other": "xfailed xpassed todo expected",
+    "other": "xfailed xpassed expected",
     "total": "test tests doctest doctests property properties",
 }
 _MEANING = {word: meaning for meaning, words in _MEANS.items() for word in words.split()}
@@ -173,6 +173,7 @@ CLOSINGS = (
         "dotnet test",
         r"^Total tests: (?P<total>\d+)$(?:\n +Passed: (?P<passed>\d+)$)?(?:\n +Failed: (?P<failed>\d+)$)?(?:\n +Skipped: (?P<skipped>\d+)$)?",
     ),
+    _line("dotnet test", r"^(?P<none>No test (?:is available in|matches the given testcase filter)) ?.*$"),
     _line(
         "xctest",
         r"^Test Suite '(?:All|Selected) tests' (?:passed|failed) at .*\n\s*Executed (?P<total>\d+) tests?,"
@@ -194,7 +195,7 @@ CLOSINGS = (
     _line("jasmine", r"^(?P<total>\d+) specs?, (?P<failed>\d+) failures?(?:, (?P<skipped>\d+) pending specs?)?$"),
     _line("deno test", r"^(?:ok|FAILED) \| (?P<said>\d+ passed.* \| \d+ failed.*) \(.*\)$"),
     _line(
-        "bun test", r"^ *(?P<passed>\d+) pass\n(?: *(?P<skipped>\d+) skip\n)?(?: *(?P<other>\d+) todo\n)? *(?P<failed>\d+) fail$"
+        "bun test", r"^ *(?P<passed>\d+) pass\n(?: *(?P<skipped>\d+) skip\n)?(?: *(?P<todo>\d+) todo\n)? *(?P<failed>\d+) fail$"
     ),
     _line("scalatest", r"^(?:\[\w+\] )?Tests: (?P<said>succeeded \d+, failed \d+, canceled \d+, ignored \d+, pending \d+)"),
     _line(
@@ -231,8 +232,8 @@ def _counts(match: re.Match[str]) -> Counts:
         if meaning:
             counts[meaning] = counts.get(meaning, 0) + int(number or value)
     for name, value in groups.items():
-        if name in (*_MEANS, "flaky") and value is not None:
-            meaning = "passed" if name == "flaky" else name
+        meaning = name if name in _MEANS else _MEANING.get(name)
+        if meaning and value is not None:
             counts[meaning] = counts.get(meaning, 0) + int(value)
     return counts
 
@@ -245,13 +246,18 @@ def _in_order(said: str) -> str:
 def _whole(counts: Counts) -> Counts:
     """Every count, what is not said following from the rest."""
     rest = sum(counts.get(name, 0) for name in ("failed", "skipped", "errors", "other"))
+    failed, total = counts.get("failed", 0), counts.get("total")
+    if total is not None and failed > total:
+        # Some count failed assertions, of which a test can have many.
+        rest, failed = rest - failed + total, total
     passed = counts.get("passed")
     if passed is None:
-        passed = max(0, counts.get("total", rest) - rest)
-    total = counts.get("total", passed + rest)
+        passed = max(0, (rest if total is None else total) - rest)
+    if total is None:
+        total = passed + rest
     return {
         "passed": passed,
-        "failed": counts.get("failed", 0),
+        "failed": failed,
         "skipped": counts.get("skipped", 0),
         "errors": counts.get("errors", 0),
         "total": total,
@@ -263,13 +269,14 @@ def _whole(counts: Counts) -> Counts:
 
 def _prove(counts: Counts, match: re.Match[str], text: str) -> None:
     counts["failed"] = sum(int(number) for number in re.findall(r"^Failed (\d+)/\d+ subtests", text, re.MULTILINE))
+    counts["skipped"] = sum(int(number) for number in re.findall(r"\(less (\d+) skipped subtest", text))
     if match["verdict"] == "FAIL" and not counts["failed"]:
         counts["errors"] = 1
 
 
 def _ctest(counts: Counts, match: re.Match[str], text: str) -> None:
-    after = text[match.end() :].partition("The following tests FAILED:")[0]
-    counts["skipped"] = len(re.findall(r"^\s+\d+ - .* \((?:Skipped|Disabled)\)$", after, re.MULTILINE))
+    # It counts a skipped test among those that passed, and a disabled one not at all.
+    counts["skipped"] = len(re.findall(r"^\s+\d+ - .* \(Skipped\)$", text[match.end() :], re.MULTILINE))
 
 
 _SPECIAL: dict[str, Callable[[Counts, re.Match[str], str], None]] = {"prove": _prove, "ctest": _ctest}

@@ -40,6 +40,7 @@ KINDS = {
     "plan": "plans",
     "plane": "schema_version",
     "policy": "private_policy",
+    "report": "reports",
     "retrospective": "retrospectives",
     "source_lock": "source_locks",
     "subagent_packet": "subagent_packets",

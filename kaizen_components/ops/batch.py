@@ -1,6 +1,7 @@
 """Batch: many operations in one process, as JSON lines in and JSON lines out."""
 
 import json
+import os
 import re
 import select
 import sys
@@ -15,6 +16,7 @@ from ..store import Store
 
 # Lines that share one commit: enough to be fast, few enough that nobody waits long for the lock or the answer.
 GROUP = 256
+LONGEST = 16_000_000
 _REFERENCE = re.compile(r"^\$(\d+)\.([A-Za-z_]\w*(?:\.\w+)*)$")
 
 
@@ -38,10 +40,13 @@ def batch(given: BatchInput, store: Store) -> Result:
         return _atomic(replies, lines, store)
     refused = 0
     for group in lines:
-        answers = []
-        with store.group():
-            for number, line in group:
-                answers.append(replies.answer(number, line))
+        try:
+            with store.group():
+                answers = [replies.answer(number, line) for number, line in group]
+        except denial.Denial as refusal:
+            refusal.detail["line"] = group[0][0]
+            refusal.message += f" Nothing was written from line {group[0][0]} on."
+            raise
         refused += sum(answer["status"] != "OK" for answer in answers)
         for answer in answers:
             output.text(json.dumps(answer, default=str))
@@ -49,14 +54,16 @@ def batch(given: BatchInput, store: Store) -> Result:
 
 
 def _atomic(replies: "Replies", lines: Iterator[list[tuple[int, bytes]]], store: Store) -> Result:
+    # All is read before the plane is locked: nobody waits for a slow pipe.
+    waiting = [numbered for group in lines for numbered in group]
     answers = []
     with store.group():
-        for group in lines:
-            for number, line in group:
-                answer = replies.answer(number, line)
-                if answer["status"] != "OK":
-                    raise denial.BatchLine(message=f"Line {number} was refused, so nothing of the batch was written.", line=number, refusal=answer)
-                answers.append(answer)
+        for number, line in waiting:
+            answer = replies.answer(number, line)
+            if answer["status"] != "OK":
+                message = f"Line {number} was refused, so nothing of the batch was written."
+                raise denial.BatchLine(message=message, line=number, refusal=answer)
+            answers.append(answer)
     for answer in answers:
         output.text(json.dumps(answer, default=str))
     return Result(streamed=True)
@@ -76,10 +83,16 @@ class Replies:
             result: dict[str, Any] = {"line": number, **self._run(line)}
         except denial.Denial as refusal:
             result = {"line": number, **refusal.envelope()}
+        except Exception as fault:
+            if os.environ.get("KAIZEN_DEBUG"):
+                raise
+            result = {"line": number, **output.unexpected(fault)}
         self.answers[number] = result
         return result
 
     def _run(self, line: bytes) -> Result:
+        if len(line) > LONGEST:
+            raise denial.FileTooBig("Put long texts into files and name them: body_file.", message="The line is too long.", limit=LONGEST)
         try:
             text = line.decode("utf-8-sig")
         except UnicodeDecodeError as fault:
@@ -112,11 +125,13 @@ class Replies:
         match = _REFERENCE.match(value) if isinstance(value, str) and value.startswith("$") else None
         if not match:
             return value
-        found: Any = self.answers.get(int(match[1]))
+        found: Any = self.answers.get(int(match[1]), {})
+        if found.get("status") != "OK":
+            found = None
         for key in match[2].split("."):
             if isinstance(found, list) and key.isdigit() and int(key) < len(found):
                 found = found[int(key)]
-            elif isinstance(found, dict) and key in found and found.get("status", "OK") == "OK":
+            elif isinstance(found, dict) and key in found:
                 found = found[key]
             else:
                 raise denial.ReferenceNotFound(
@@ -153,10 +168,13 @@ def source(name: str) -> Iterator[list[tuple[int, bytes]]]:
 def _groups(stream: BinaryIO, descriptor: int | None) -> Iterator[list[tuple[int, bytes]]]:
     number, rest, group = 0, b"", []
     while True:
-        if group and descriptor is not None and not select.select([descriptor], [], [], 0)[0]:
+        if group and descriptor is not None and not _is_ready(descriptor):
             yield group
             group = []
         block = stream.read1(1 << 16) if hasattr(stream, "read1") else stream.read(1 << 16)  # type: ignore[attr-defined]
+        if len(rest) > LONGEST and block and b"\n" not in block:
+            # Of a line that is too long, only so much is kept that it is seen to be.
+            continue
         lines = (rest + block).split(b"\n")
         rest = lines.pop() if block else b""
         for line in lines:
@@ -170,3 +188,8 @@ def _groups(stream: BinaryIO, descriptor: int | None) -> Iterator[list[tuple[int
             break
     if group:
         yield group
+
+
+def _is_ready(descriptor: int) -> bool:
+    """Whether more can be read without waiting; on Windows nobody can tell of a pipe."""
+    return sys.platform != "win32" and bool(select.select([descriptor], [], [], 0)[0])

@@ -244,12 +244,12 @@ def _record(
 ) -> Result:
     """Write the artifacts, the proof and, on a pass, the criteria that it meets: one unit of work."""
     shown = shorten(_shown(seen["argv"]))
-    task = {"task_id": wanted.task_id}
+    task: dict[str, Any] = {"task_id": wanted.task_id}
     artifact_ids = []
     for name, (said, blob) in copies.items():
         if blob is not None:
             blob.keep()
-            file = {"path": store.plane.relative(blob.path), "sha256": blob.sha256, "bytes": blob.bytes}
+            file: dict[str, Any] = {"path": store.plane.relative(blob.path), "sha256": blob.sha256, "bytes": blob.bytes}
             said["artifact_id"] = store.add(Artifact(kind=name, summary=f"{name} of {shown}", **file, **task))["id"]
             artifact_ids.append(said["artifact_id"])
     for file in seen["files"]:

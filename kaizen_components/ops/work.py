@@ -8,7 +8,6 @@ from ..op import Result, op
 from ..record import CLOSED, Field, Record
 from ..store import Store
 from . import lifecycle
-from .criteria import CRITERIA, Criterion
 from .lifecycle import Listing, Retirement, Target, listing, revision
 
 
@@ -85,9 +84,7 @@ def task_query(window: Listing, store: Store) -> Result:
 @op("W11", "task-inspect", keywords="task show read criteria", example=TASK_EXAMPLE)
 def task_inspect(target: Target, store: Store) -> Result:
     """Show one task in full, with its acceptance criteria."""
-    result = lifecycle.inspected(Task, target, store)
-    result["criteria"] = store.list("criterion", {"task_id": target.id}, order="created_seq", columns=CRITERIA)
-    return result
+    return _with_criteria(lifecycle.inspected(Task, target, store), store, task_id=target.id)
 
 
 @op("W12", "task-retire", writes=True, keywords="task retire withdraw", example=f'{TASK_EXAMPLE} --reason "A duplicate."')
@@ -128,9 +125,7 @@ def plan_list(window: Listing, store: Store) -> Result:
 @op("W14", "plan-inspect", keywords="plan show read", example="--id p_20260101000000_0123456789")
 def plan_inspect(target: Target, store: Store) -> Result:
     """Show one plan in full, with its acceptance criteria."""
-    result = lifecycle.inspected(Plan, target, store)
-    result["criteria"] = store.list("criterion", {"plan_id": target.id}, order="created_seq", columns=CRITERIA)
-    return result
+    return _with_criteria(lifecycle.inspected(Plan, target, store), store, plan_id=target.id)
 
 
 @op("W15", "plan-retire", writes=True, keywords="plan retire withdraw", example='--id p_20260101000000_0123456789 --reason "Replaced."')
@@ -158,7 +153,18 @@ def _carry_criteria(store: Store, change: TaskChange | PlanChange, column: str) 
     return {**more, "waived": [store.revise("criterion", row["id"], waiver)["id"] for row in unproved]}
 
 
+def _with_criteria(result: Result, store: Store, **link: str) -> Result:
+    """An answer with the criteria of its task or plan, oldest first."""
+    from .criteria import CRITERIA
+
+    result["criteria"] = store.list("criterion", link, order="created_seq", columns=CRITERIA)
+    return result
+
+
 def _add_criteria(store: Store, texts: list[str] | None, **links: Any) -> dict[str, Any]:
     """Record each text as an acceptance criterion; what the answer says of them."""
-    ids = [store.add(Criterion(summary=text, **links))["id"] for text in texts or ()]
-    return {"criterion_ids": ids} if ids else {}
+    if not texts:
+        return {}
+    from .criteria import Criterion
+
+    return {"criterion_ids": [store.add(Criterion(summary=text, **links))["id"] for text in texts]}

@@ -44,11 +44,8 @@ def _tally(entries: list[Row], name: str) -> list[Any]:
 def _chosen(store: Store, selection: Selection, where: dict[str, Any]) -> tuple[list[Row], int]:
     """(the entries to show, how many match)."""
     columns = (*ENTRY, "content")
-    if selection.query:
-        from ..store import search
-
-        hits = search.find(store, selection.query)
-        every = [row for ids in chunks(hit[1] for hit in hits) for row in _listed(store, {**where, "record_id": ("in", ids)})]
+    if selection.hits is not None:
+        every = [row for ids in chunks(hit["id"] for hit in selection.hits) for row in _listed(store, {**where, "record_id": ("in", ids)})]
         wanted = sorted((row for row in every if _is_in(row, selection.scope)), key=lambda row: -row["seq"])
         return wanted[: selection.limit], len(wanted)
     if selection.scope:

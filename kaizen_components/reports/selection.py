@@ -28,6 +28,8 @@ class Selection:
     task_id: str | None = None
     severity: str | None = None
     actionability: str | None = None
+    # What the query finds, best first; None where there is no query.
+    hits: Sequence[Mapping[str, Any]] | None = None
 
     def filters(self) -> dict[str, Any]:
         """What was asked for besides the window, by name."""
@@ -46,12 +48,11 @@ class Selection:
     def rows(self, store: Store, kind: str, columns: Sequence[str], where: Mapping[str, Any]) -> tuple[list[Row], int]:
         """(the rows of a kind to show, how many match): newest first, or best first where there is a query."""
         conditions = {**self.window.where(), **where}
-        if self.query:
+        if self.hits is not None:
             from ..store import search
 
-            hits = search.find(store, self.query, kinds=(kind,))
-            matching = len(search.rows(store, kind, hits, conditions, ("id",), None, 0))
-            return search.rows(store, kind, hits, conditions, columns, self.limit, 0), matching
+            found = search.rows(store, kind, self.hits, conditions, ("id",))
+            return search.rows(store, kind, found[: self.limit], conditions, columns), len(found)
         rows = store.list(kind, conditions, limit=self.limit, columns=columns)
         full = self.limit is not None and len(rows) >= self.limit
         return rows, store.count(kind, conditions) if full else len(rows)

@@ -27,7 +27,7 @@ def document(store: Store, selection: Selection) -> Document:
     where: dict[str, object] = {"scope": selection.scope} if selection.scope else {}
     if selection.task_id:
         parts = store.list("task", {"source_task_id": selection.task_id}, columns=("id",))
-        where["id"] = ("in", [selection.task_id, *(row["id"] for row in parts)])
+        where["id#asked"] = ("in", [selection.task_id, *(row["id"] for row in parts)])
     rows, matching = selection.rows(store, "task", TASK, where)
     _add_belonging(store, rows)
     figures = tally(rows, "status", lambda row: row["status"])

@@ -26,6 +26,10 @@ _ABSENT: Any = object()
 MAKER = re.compile(r"[-.](\d+)(?=$|-)")
 
 
+class _ReadsBack(BaseException):
+    """A unit that was said to add only wants to read what it added: it has to run in a savepoint."""
+
+
 class Store:
     """One caller's access to one plane. Opens (and locks) late, closes early; nothing is half written.
 
@@ -48,7 +52,7 @@ class Store:
         self._unit: list[Row] = []
         self._unit_start = 0
         self._unit_undone = 0
-        self._unit_seq = 0
+        self._durable_seq = 0
         # A unit that only adds is under way, without a savepoint.
         self._unsaved = False
         # The fault after which nothing of this transaction can be trusted to be there.
@@ -176,7 +180,7 @@ class Store:
 
     def settle(self) -> None:
         """For what reads committed records only, or closes the plane: refuse where this transaction has written."""
-        if self._writing:
+        if self._writing and self._head[0] > self._durable_seq:
             raise denial.Uncommitted()
 
     def _answered(self, call: Call, result: Result) -> Result:
@@ -188,13 +192,15 @@ class Store:
         return result
 
     def _seal_reply(self, written: list[Row], result: Result) -> None:
+        """Put the answer and its key into an entry of the unit, and chain what follows it anew."""
         # The entry that the answer names carries it; what that record refers to may have been written before it.
         answered = result.get("content_hash")
         written = written[next((n for n, entry in enumerate(written) if entry["content_hash"] == answered), 0) :]
         first = written[0]
-        old_hash = first["content_hash"]
-        reply = {name: value for name, value in result.items() if name != "content_hash"}
-        reply["span"] = len(written)
+        # An answer cannot hold the hash of what holds it: that it named it is said by not having the name.
+        reply = {**result, "content_hash": answered, "span": len(written)}
+        if own := first["content_hash"] == answered:
+            del reply["content_hash"]
         content = {**first["_content"], "reply": reply}
         first["idempotency_key"] = self.call.key
         first["request_hash"] = ledger.request_hash(self.call.op, self.call.request or {}, content["salt"])
@@ -205,11 +211,15 @@ class Store:
             entry["_previous"] = previous
             previous = entry["chain_hash"] = ledger.chain_hash(previous, entry["leaf_hash"])
         self._head = (self._head[0], previous)
-        if result.get("content_hash") == old_hash:
+        pending = len(self._entries)
+        for entry in written[: max(len(written) - pending, 0)]:
+            self._begin().write(ledger.RESEAL, [entry[name] for name in (*ledger.RESEALED, "seq")])
+        if own:
             result["content_hash"] = first["content_hash"]
-        kind, row = self._rows.get(first["record_id"], ("", {}))
-        if row and row["current_revision_id"] == first["entry_id"]:
-            self._set(self._rows, first["record_id"], (kind, {**row, schema.hash_column(kind): first["content_hash"]}))
+        kind = first["kind"]
+        row = self._find(kind, first["record_id"])
+        if row is not None and row["current_revision_id"] == first["entry_id"]:
+            self._put(kind, {**row, schema.hash_column(kind): first["content_hash"]}, row)
 
     def _replayed(self, call: Call) -> Result | None:
         """The first result of this key, or None; DENIED_KEY_CONFLICT where the key stood for another request."""
@@ -229,9 +239,10 @@ class Store:
         reply = dict(content["reply"])
         last = found["seq"] + reply.pop("span") - 1
         status = reply.pop("status")
-        answer = {"id": found["record_id"], "revision_id": found["entry_id"], "content_hash": found["content_hash"]}
         result = Result(finding=status == "FAILED")
-        result.update({**answer, **reply})
+        result.update({"content_hash": found["content_hash"], **reply})
+        if result["content_hash"] is None:
+            del result["content_hash"]
         result["seq"], result["chain_hash"] = last, self._chain_at(last)
         result["replayed"] = True
         return result
@@ -318,7 +329,7 @@ class Store:
             self._writing = True
             last = connection.execute("SELECT seq, chain_hash FROM ledger ORDER BY seq DESC LIMIT 1")
             self._head = (int(last[0][0]), last[0][1]) if last else (0, ledger.START)
-            self._unit_seq = self._head[0]
+            self._durable_seq = self._head[0]
         return connection
 
     def _refuse_schema(self, connection: Connection) -> None:
@@ -357,7 +368,7 @@ class Store:
         self.flush()
         self._connection.write("COMMIT")
         self._writing = False
-        self._undo.clear()
+        self._forget()
         write_head(self.plane, *self._head)
 
     def roll_back(self) -> None:
@@ -370,7 +381,8 @@ class Store:
         self._writing = False
 
     def close(self) -> None:
-        """Close the file, then let the lock go."""
+        """Close the file, then let the lock go. What was written and not committed is not dropped in silence."""
+        self.settle()
         if self._writing:
             self.roll_back()
         self._rows.clear()
@@ -450,6 +462,17 @@ class Store:
         finally:
             for path in with_journal(target):
                 path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def reading_copy(self) -> Iterator[Store]:
+        """A Store that reads a copy of the plane: whoever reads for long lets others write meanwhile."""
+        with self.snapshot() as path:
+            reader = Store(self.plane)
+            reader._connection = Connection(path, read_only=True)
+            try:
+                yield reader
+            finally:
+                reader.close()
 
     # --- writing ----------------------------------------------------------------------------------
 
@@ -547,6 +570,7 @@ class Store:
         entry["chain_hash"] = ledger.chain_hash(self._head[1], entry["leaf_hash"])
         entry["_content"], entry["_previous"] = content, self._head[1]
         self._entries.append(entry)
+        self._unit.append(entry)
         self._head = (seq, entry["chain_hash"])
         self._count(f"ledger.entries:{time[:10]}", 1)
         return entry
@@ -640,7 +664,16 @@ class Store:
         """Hand everything pending to the engine, a table at a time."""
         if not (self._entries or self._dirty or self._counters):
             return
-        connection = self._begin()
+        if self._unsaved and self._unit:
+            raise _ReadsBack
+        try:
+            self._hand_over(self._begin())
+        except BaseException as fault:
+            self._broken = fault
+            raise
+        self._forget()
+
+    def _hand_over(self, connection: Connection) -> None:
         connection.write_many(ledger.INSERT, [[entry[name] for name in ledger.COLUMNS] for entry in self._entries])
         inserts: dict[tuple[str, tuple[str, ...]], list[list[Any]]] = {}
         for record_id in self._new:
@@ -667,13 +700,12 @@ class Store:
             # A counter that is back at nothing is no counter: a rebuild would not have it.
             if any(by < 0 for _, by in changed):
                 connection.write("DELETE FROM counters WHERE value = 0")
-        self._forget()
 
     def _forget(self) -> None:
         """Drop what is pending: it was written, or is not wanted any more."""
         for pending in (self._entries, self._rows, self._new, self._dirty, self._erased, self._counters, self._undo):
             pending.clear()
-        self._unit_start = 0
+        self._unit_start = self._unit_undone = 0
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -756,7 +788,7 @@ class Store:
     @property
     def committed_seq(self) -> int | None:
         """The newest entry that is durable, while a transaction is under way; None without one: all of them are."""
-        return self._unit_seq if self._writing else None
+        return self._durable_seq if self._writing else None
 
     def release(self) -> None:
         """Let others have the plane between two reads; in a transaction it stays open, and so does a frozen one."""

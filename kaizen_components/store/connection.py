@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,9 @@ from . import lock
 
 APPLICATION_ID = 0x4B5A4E31  # "KZN1"
 _HEADER = 100
+# How the engines speak of a file that is no longer a database, and of one that the system does not let them write.
+_DAMAGED = ("not a database", "malformed", "corrupt", "invalid page", "short read")
+_UNWRITABLE = ("full", "readonly", "read-only", "permission", "i/o error", "ioerror", "unable to open", "no space", "denied")
 
 Answer = TypeVar("Answer")
 
@@ -145,9 +148,12 @@ class Connection:
 
         return self._patiently(read, denial.ReadRetryExhausted)
 
-    def stream(self, sql: str, values: Sequence[Any] = ()) -> Iterable[tuple[Any, ...]]:
+    def stream(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Run one query and yield its rows one at a time, for files that no other process changes."""
-        return self._raw.execute(sql, tuple(values))
+        try:
+            yield from self._raw.execute(sql, tuple(values))
+        except Exception as fault:
+            raise self._translated(fault, str(fault)) from fault
 
     def write(self, sql: str, values: Sequence[Any] = ()) -> None:
         """Run one statement that changes something."""
@@ -207,11 +213,10 @@ class Connection:
 
     def _translated(self, fault: Exception, told: str) -> Exception:
         """An engine's fault as the refusal that users can act on; a defect of ours stays what it is."""
-        text = told.lower()
-        if any(sign in text for sign in ("not a database", "malformed", "corrupt", "invalid page", "short read")):
+        text = f"{type(fault).__name__} {told}".lower()
+        if any(sign in text for sign in _DAMAGED):
             return denial.PlaneDamaged(path=str(self.path), reason=told)
-        signs = ("full", "readonly", "read-only", "permission", "i/o error", "io error", "unable to open", "no space", "denied")
-        if any(sign in text for sign in signs) or isinstance(fault, OSError):
+        if isinstance(fault, OSError) or any(sign in text for sign in _UNWRITABLE):
             return denial.FileUnwritable(path=str(self.path), reason=told)
         return fault
 

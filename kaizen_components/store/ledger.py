@@ -34,6 +34,9 @@ SEALED = tuple(name for name in COLUMNS if name not in ("content", "leaf_hash", 
 ACTIONS = ("add", "revise", "promote", "retire", "import", "purge")
 START = "0" * 64
 
+# What the answer to a call with a key changes in entries that are not committed yet.
+RESEALED = ("content", "content_hash", "idempotency_key", "request_hash", "leaf_hash", "chain_hash")
+RESEAL = f"UPDATE ledger SET {', '.join(f'{name} = ?' for name in RESEALED)} WHERE seq = ?"
 INSERT = f"INSERT INTO ledger ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 
 

@@ -36,7 +36,7 @@ def rebuild(store: Store) -> Result:
             fault = verify.ledger_fault(copy, head)
             if fault is not None:
                 message = f"The ledger is broken, so the tables stay as they are: {fault.message}"
-                return Result(finding=True, message=message, finding_at=fault.where)
+                return Result(finding=True, message=message, finding=fault.where)
             building = Building(plane, store.call)
             try:
                 building.take(copy)

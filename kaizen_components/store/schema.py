@@ -150,6 +150,7 @@ def table_ddl(cls: type[Record]) -> str:
     text += f"CREATE INDEX {cls.table}_test ON {cls.table} (is_test) WHERE is_test = 1;\n"
     if cls.record_kind == "verification":
         text += f"CREATE INDEX {cls.table}_blocking ON {cls.table} (created_seq) WHERE is_blocking = 1;\n"
+        text += f"CREATE INDEX {cls.table}_added ON {cls.table} (created_at);\n"
     for spec in cls.specs:
         if spec.stored and (spec.index or spec.name == cls.task_column):
             text += f'CREATE INDEX {cls.table}_{spec.name} ON {cls.table} ("{spec.name}", created_seq);\n'

@@ -453,6 +453,41 @@ CREATE INDEX private_policy_open ON private_policy (is_open, created_seq);
 CREATE INDEX private_policy_test ON private_policy (is_test) WHERE is_test = 1;
 CREATE INDEX private_policy_priority_rank ON private_policy ("priority_rank", created_seq);
 
+CREATE TABLE reports (
+  "id" TEXT PRIMARY KEY,
+  "status" TEXT,
+  "writer_role" TEXT,
+  "title" TEXT,
+  "report_type" TEXT,
+  "path" TEXT,
+  "format" TEXT,
+  "sha256" TEXT,
+  "rows" INTEGER,
+  "columns_json" TEXT,
+  "window_since" TEXT,
+  "window_until" TEXT,
+  "query" TEXT,
+  "scope" TEXT,
+  "task_id" TEXT,
+  "filters_json" TEXT,
+  "is_test" INTEGER NOT NULL,
+  "created_at" TEXT NOT NULL,
+  "updated_at" TEXT NOT NULL,
+  "source_command" TEXT NOT NULL,
+  "retired_reason" TEXT,
+  "personal_data_json" TEXT,
+  "content_hash" TEXT NOT NULL,
+  "current_revision_id" TEXT NOT NULL,
+  "created_seq" INTEGER NOT NULL,
+  "updated_seq" INTEGER NOT NULL,
+  "is_open" INTEGER NOT NULL
+);
+CREATE INDEX reports_created ON reports (created_seq);
+CREATE INDEX reports_open ON reports (is_open, created_seq);
+CREATE INDEX reports_test ON reports (is_test) WHERE is_test = 1;
+CREATE INDEX reports_report_type ON reports ("report_type", created_seq);
+CREATE INDEX reports_task_id ON reports ("task_id", created_seq);
+
 CREATE TABLE retrospectives (
   "id" TEXT PRIMARY KEY,
   "status" TEXT,
@@ -679,6 +714,7 @@ CREATE INDEX verification_events_created ON verification_events (created_seq);
 CREATE INDEX verification_events_open ON verification_events (is_open, created_seq);
 CREATE INDEX verification_events_test ON verification_events (is_test) WHERE is_test = 1;
 CREATE INDEX verification_events_blocking ON verification_events (created_seq) WHERE is_blocking = 1;
+CREATE INDEX verification_events_added ON verification_events (created_at);
 CREATE INDEX verification_events_task_id ON verification_events ("task_id", created_seq);
 CREATE INDEX verification_events_proof_id ON verification_events ("proof_id", created_seq);
 CREATE INDEX verification_events_conclusion ON verification_events ("conclusion", created_seq);

@@ -6,7 +6,7 @@ import contextlib
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ FORMAT = 1
 # Ledger entries read and indexed in one go: writers wait for reading this many, and nobody waits for indexing them.
 CHUNK = 1_000
 # Of more matches than these the newest are ranked, so that a word that stands everywhere costs no more than a rare one.
-MOST_RANKED = 20_000
+MOST_RANKED = 10_000
+# A piece of text that stands inside more words than these is looked for in the texts themselves.
+MOST_TERMS = 500
 # How long to wait for another process that writes into the index; what it writes at once takes a fraction of a second.
 BUSY_MS = 10_000
 # What a match in title, summary and body counts.
@@ -30,6 +32,8 @@ _SNIPPET_WORDS, _SNIPPET_CHARACTERS = 20, 140
 # Long texts are no filters; they stand in the columns that are searched.
 _NO_FILTERS = frozenset({"title", "summary", "body"})
 
+# docs is what is chosen by and stays narrow, texts is what is searched, words the index of their stems, and terms holds
+# every word as it is spelled, so that a piece of a word is found without reading the texts.
 SCHEMA = """
 CREATE TABLE position (seq INTEGER NOT NULL, chain_hash TEXT NOT NULL, format TEXT NOT NULL);
 CREATE TABLE docs (
@@ -37,33 +41,32 @@ CREATE TABLE docs (
   record_id TEXT NOT NULL UNIQUE,
   record_kind TEXT NOT NULL,
   record_task TEXT,
-  record TEXT NOT NULL,
-  title TEXT NOT NULL,
-  summary TEXT NOT NULL,
-  body TEXT NOT NULL
+  record TEXT NOT NULL
 );
-CREATE INDEX docs_kind ON docs (record_kind);
+CREATE TABLE texts (n INTEGER PRIMARY KEY, title TEXT NOT NULL, summary TEXT NOT NULL, body TEXT NOT NULL);
 CREATE VIRTUAL TABLE words USING fts5(
-  title, summary, body, content='docs', content_rowid='n', tokenize="porter unicode61 remove_diacritics 2"
+  title, summary, body, content='texts', content_rowid='n', tokenize="porter unicode61 remove_diacritics 2"
 );
 INSERT INTO words (words, rank) VALUES ('secure-delete', 1);
-CREATE TRIGGER docs_added AFTER INSERT ON docs BEGIN
+CREATE TRIGGER texts_added AFTER INSERT ON texts BEGIN
   INSERT INTO words (rowid, title, summary, body) VALUES (new.n, new.title, new.summary, new.body);
 END;
-CREATE TRIGGER docs_deleted AFTER DELETE ON docs BEGIN
-  INSERT INTO words (words, rowid, title, summary, body) VALUES ('delete', old.n, old.title, old.summary, old.body);
-END;
-CREATE TRIGGER docs_changed AFTER UPDATE ON docs BEGIN
+CREATE TRIGGER texts_changed AFTER UPDATE ON texts BEGIN
   INSERT INTO words (words, rowid, title, summary, body) VALUES ('delete', old.n, old.title, old.summary, old.body);
   INSERT INTO words (rowid, title, summary, body) VALUES (new.n, new.title, new.summary, new.body);
 END;
+CREATE TABLE terms (term TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
-PUT = """
-INSERT INTO docs (record_id, record_kind, record_task, record, title, summary, body) VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (record_id) DO UPDATE SET record_task = excluded.record_task, record = excluded.record,
-  title = excluded.title, summary = excluded.summary, body = excluded.body
+PUT_DOC = """
+INSERT INTO docs (record_id, record_kind, record_task, record) VALUES (?, ?, ?, ?)
+ON CONFLICT (record_id) DO UPDATE SET record_task = excluded.record_task, record = excluded.record
 """
+PUT_TEXT = """
+INSERT INTO texts (n, title, summary, body) SELECT n, ?2, ?3, ?4 FROM docs WHERE record_id = ?1
+ON CONFLICT (n) DO UPDATE SET title = excluded.title, summary = excluded.summary, body = excluded.body
+"""
+PUT_TERM = "INSERT OR IGNORE INTO terms (term) VALUES (?)"
 
 
 class _Worthless(Exception):
@@ -132,6 +135,9 @@ def searched_kinds() -> tuple[str, ...]:
 _PIECES = re.compile(r'"([^"]*)"|[^\s"]+')
 _LETTER = re.compile(r"[^\W_]")
 _SIGN = re.compile(r"\W|_")
+_ASCII = re.compile(r"[a-z0-9]+")
+# A word with an ASCII letter or digit in it; accents that stand as characters of their own belong to it.
+_WORD = re.compile(r"(?:[^\W_]|[\u0300-\u036f])+")
 _EDGES = ".,;:!?()[]{}'`…“”‘’„«»"
 
 
@@ -172,29 +178,58 @@ class Query:
         if phrases:
             strict = [term for term in self.terms if term.exact or term.has_signs]
             lenient = [term for term in strict if term.exact]
-            yield Reading(phrases, [_pattern(term) for term in strict])
+            yield Reading(phrases, [Pattern.whole(term) for term in strict])
             if len(lenient) < len(strict):
-                yield Reading(phrases, [_pattern(term) for term in lenient])
-        yield Reading(None, [_anywhere(term) for term in self.terms])
+                yield Reading(phrases, [Pattern.whole(term) for term in lenient])
+        yield Reading(None, [Pattern.piece(term) for term in self.terms])
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """What has to stand in a text; `part` of it is looked for first, because that is fast."""
+
+    part: str
+    regex: re.Pattern[str]
+
+    @classmethod
+    def piece(cls, term: Term) -> Pattern:
+        """The term as it stands, also in the midst of a word; a blank in it is any white space."""
+        parts = term.literal.split()
+        return cls(max(parts, key=len), re.compile(r"\s+".join(map(re.escape, parts)), re.IGNORECASE))
+
+    @classmethod
+    def whole(cls, term: Term) -> Pattern:
+        """The term as it stands, not in the midst of a word."""
+        piece = cls.piece(term)
+        before = r"(?<![^\W_])" if _LETTER.match(term.literal) else ""
+        after = r"(?![^\W_])" if _LETTER.match(term.literal[-1]) else ""
+        return cls(piece.part, re.compile(before + piece.regex.pattern + after, re.IGNORECASE))
+
+    def stands_in(self, text: str) -> bool:
+        return self.part in text and self.regex.search(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A query for FTS5, None for no such query, and the patterns of what else has to stand in the text."""
+    """A query for FTS5, None for no such query, and the patterns that have to stand in the text as well."""
 
     match: str | None
-    patterns: list[re.Pattern[str]]
+    patterns: list[Pattern]
 
     def weigh(self, *columns: str) -> float | None:
         """How well title, summary and body hold every pattern: None where one is in none of them."""
         texts = [folded(column) for column in columns]
         weight = 0.0
         for pattern in self.patterns:
-            found = [worth for worth, text in zip(WEIGHTS, texts, strict=True) if pattern.search(text)]
+            found = sum(worth for worth, text in zip(WEIGHTS, texts, strict=True) if pattern.stands_in(text))
             if not found:
                 return None
-            weight += sum(found)
+            weight += found
         return weight
+
+    def runs(self) -> list[str]:
+        """The runs of ASCII letters and digits in the patterns: each stands inside one word of a text that matches."""
+        return list(dict.fromkeys(run for pattern in self.patterns for run in _ASCII.findall(pattern.part)))
 
 
 def folded(text: str) -> str:
@@ -209,18 +244,6 @@ def _term(piece: str, quoted: str | None) -> Term:
         literal, exact = piece.strip(_EDGES) if _LETTER.search(piece) else piece, "%" in piece or "_" in piece
     phrase = f'"{literal}"' if _LETTER.search(literal) else None
     return Term(phrase, folded(literal), exact)
-
-
-def _anywhere(term: Term) -> re.Pattern[str]:
-    """The term as it stands, its blanks any white space."""
-    return re.compile(r"\s+".join(re.escape(part) for part in term.literal.split()))
-
-
-def _pattern(term: Term) -> re.Pattern[str]:
-    """As _anywhere(), but not in the midst of a word."""
-    before = r"(?<![^\W_])" if _LETTER.match(term.literal) else ""
-    after = r"(?![^\W_])" if _LETTER.match(term.literal[-1]) else ""
-    return re.compile(before + _anywhere(term).pattern + after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,12 +393,18 @@ class Index:
         return True
 
     def _put(self, entries: Sequence[Row]) -> None:
-        """Bring the newest content of each record into the index, and take out what was purged."""
+        """Bring the newest content of each record into the index; _Worthless where a record in it was purged."""
         newest = {entry["record_id"]: entry for entry in entries if entry["content"] is not None}
-        purged = [(record_id,) for record_id, entry in newest.items() if entry["action"] == "purge"]
-        documents = [_document(entry) for entry in newest.values() if entry["action"] != "purge" and _is_searched(entry["kind"])]
-        self._db.executemany(PUT, documents)
-        self._db.executemany("DELETE FROM docs WHERE record_id = ?", purged)
+        purged = {record_id for record_id, entry in newest.items() if entry["action"] == "purge"}
+        if any(self._db.execute("SELECT 1 FROM docs WHERE record_id = ?", (record_id,)).get for record_id in purged):
+            # What was erased must not be left anywhere in the file: only a new one is sure of that.
+            raise _Worthless
+        kept = [entry for record_id, entry in newest.items() if record_id not in purged and _is_searched(entry["kind"])]
+        documents = [_document(entry) for entry in kept]
+        self._db.executemany(PUT_DOC, (document for document, _ in documents))
+        self._db.executemany(PUT_TEXT, ((document[0], *texts) for document, texts in documents))
+        terms = {term for _, texts in documents for text in texts for term in _terms(text)}
+        self._db.executemany(PUT_TERM, ((term,) for term in sorted(terms)))
         self._db.execute("UPDATE position SET seq = ?, chain_hash = ?", (entries[-1]["seq"], entries[-1]["chain_hash"]))
 
     # --- answering --------------------------------------------------------------------------------
@@ -384,31 +413,53 @@ class Index:
         """A page of hits of the strictest reading that finds anything."""
         for reading in query.readings():
             self._db.create_scalar_function("weigh", reading.weigh, 3, deterministic=True)
-            ranked = self._ranked(reading, chosen, limit, offset)
-            if ranked or (offset and self._ranked(reading, chosen, 1, 0)):
-                return self._hits(reading, ranked)
+            for match in [reading.match] if reading.match else self._around(reading):
+                ranked = self._ranked(reading, match, chosen, limit, offset)
+                if ranked or (offset and self._ranked(reading, match, chosen, 1, 0)):
+                    return self._hits(reading, ranked)
         return []
 
-    def _ranked(self, reading: Reading, chosen: Choice, limit: int | None, offset: int) -> list[tuple[int, float]]:
+    def _around(self, reading: Reading) -> Iterator[str | None]:
+        """Queries for the words that hold the pieces of a reading, None for all texts; nothing where no word does."""
+        groups: list[str] = []
+        known = True
+        for run in reading.runs():
+            found = "SELECT term FROM terms WHERE instr(lower(term), ?) LIMIT ?"
+            terms = [term for (term,) in self._db.execute(found, (run, MOST_TERMS + 1))]
+            if not terms:
+                return
+            if len(terms) <= MOST_TERMS:
+                groups.append(f"({' OR '.join(f'{chr(34)}{term}{chr(34)}' for term in terms)})")
+                known = known and all(term.isascii() for term in terms)
+        if groups:
+            yield " AND ".join(groups)
+        # FTS5 may part words in other scripts differently.
+        if not groups or not known:
+            yield None
+
+    def _ranked(
+        self, reading: Reading, match: str | None, chosen: Choice, limit: int | None, offset: int
+    ) -> list[tuple[int, float]]:
         """(n, score) of the records of a page, best first, the newer of two equals first."""
         condition, values = chosen.condition()
-        most = -1 if limit is None else max(MOST_RANKED, offset + limit)
-        window = (-1 if limit is None else limit, offset)
-        if reading.match is None:
-            sql = f"SELECT n, weigh(title, summary, body) AS score FROM docs WHERE score IS NOT NULL{condition}"
-            return self._db.execute(f"{sql} ORDER BY score DESC, n DESC LIMIT ? OFFSET ?", (*values, *window)).fetchall()
-        literal = " AND weigh(docs.title, docs.summary, docs.body) IS NOT NULL" if reading.patterns else ""
-        joined = " JOIN docs ON docs.n = words.rowid" if condition or literal else ""
-        best = f"-bm25(words, {', '.join(map(str, WEIGHTS))})"
-        matching = f"SELECT words.rowid AS n, {best} AS score FROM words{joined} WHERE words MATCH ?{condition}{literal}"
-        sql = f"SELECT n, score FROM ({matching} ORDER BY words.rowid DESC LIMIT ?) ORDER BY score DESC, n DESC LIMIT ? OFFSET ?"
-        return self._db.execute(sql, (reading.match, *values, most, *window)).fetchall()
+        source = "texts" if match is None else "words"
+        weighed = "weigh(texts.title, texts.summary, texts.body)"
+        score = weighed if reading.match is None else f"-bm25(words, {', '.join(map(str, WEIGHTS))})"
+        sql = f"SELECT {source}.rowid AS n, {score} AS score FROM {source}"
+        sql += f" JOIN docs ON docs.n = {source}.rowid" if condition else ""
+        sql += " JOIN texts ON texts.n = words.rowid" if match is not None and reading.patterns else ""
+        sql += f" WHERE {'1' if match is None else 'words MATCH ?'}{condition}"
+        sql += f" AND {weighed} IS NOT NULL" if reading.patterns else ""
+        sql = f"SELECT n, score FROM ({sql} ORDER BY {source}.rowid DESC LIMIT ?) ORDER BY score DESC, n DESC LIMIT ? OFFSET ?"
+        most, page = (-1, -1) if limit is None else (max(MOST_RANKED, offset + limit), limit)
+        matched = [] if match is None else [match]
+        return self._db.execute(sql, (*matched, *values, most, page, offset)).fetchall()
 
     def _hits(self, reading: Reading, ranked: Sequence[tuple[int, float]]) -> list[Row]:
         hits: list[Row] = []
         columns = "record_id, record_kind, record ->> 'status', record ->> 'created_at', title, summary, body"
         for n, score in ranked:
-            found = self._db.execute(f"SELECT {columns} FROM docs WHERE n = ?", (n,)).fetchone()
+            found = self._db.execute(f"SELECT {columns} FROM docs JOIN texts USING (n) WHERE n = ?", (n,)).fetchone()
             record_id, kind, status, created_at, *texts = found
             snippet = self._snippet(n, reading.match) if reading.match else _cut_out(texts, reading.patterns)
             hits.append(
@@ -440,15 +491,22 @@ def _is_searched(kind: str) -> bool:
     return kind in _index.KINDS and bool(_index.KINDS[kind].search)
 
 
-def _document(entry: Row) -> tuple[str, str, str | None, str, str, str, str]:
-    """The row of docs that stands for an entry's record."""
+def _document(entry: Row) -> tuple[tuple[str, str, str | None, str], tuple[str, str, str]]:
+    """The rows of docs and texts that stand for an entry's record."""
     record = ledger.content_record(entry["content"])
     names = _index.KINDS[entry["kind"]].search
     title, summary = (str(record.get(name) or "") if name in names else "" for name in ("title", "summary"))
     body = "\n".join(_text(name, record[name]) for name in names if name not in ("title", "summary") and record.get(name))
     filters = {name: value for name, value in record.items() if name not in _NO_FILTERS and not name.endswith("_json")}
     kept = json.dumps(filters, ensure_ascii=False, separators=(",", ":"))
-    return entry["record_id"], entry["kind"], entry["task_id"], kept, title, summary, body
+    return (entry["record_id"], entry["kind"], entry["task_id"], kept), (title, summary, body)
+
+
+def _terms(text: str) -> Iterator[str]:
+    """The words of a text in which a run of ASCII letters and digits can stand."""
+    if text.isascii():
+        return iter(_ASCII.findall(text.lower()))
+    return (word for word in _WORD.findall(text) if _ASCII.search(word.lower()))
 
 
 def _text(name: str, value: Any) -> str:
@@ -479,9 +537,9 @@ def _label(texts: Sequence[str]) -> str:
     return text if len(text) <= _SNIPPET_CHARACTERS else text[: _SNIPPET_CHARACTERS - 1] + "…"
 
 
-def _cut_out(texts: Sequence[str], patterns: Sequence[re.Pattern[str]]) -> str:
+def _cut_out(texts: Sequence[str], patterns: Sequence[Pattern]) -> str:
     """The text around the first match of a pattern, every match in it marked."""
-    marked = re.compile("|".join(pattern.pattern for pattern in patterns), re.IGNORECASE)
+    marked = re.compile("|".join(pattern.regex.pattern for pattern in patterns), re.IGNORECASE)
     for text in (unicodedata.normalize("NFC", text) for text in texts):
         found = marked.search(text)
         if found is not None:
