@@ -27,20 +27,22 @@ def main(argv: list[str] | None = None, home: Path | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     output.prepare_streams()
     as_json = _wants_json(arguments)
+    exit_code = 0
     try:
         result = _answer(arguments, home, as_json)
         if result is None:
             return 0
         code, reply = result
+        exit_code = reply.exit_code
         if not reply.streamed:
             output.reply(reply, code, as_json=as_json)
-        return reply.exit_code
+        return exit_code
     except denial.Denial as refusal:
         output.refusal(refusal, as_json=as_json)
         return refusal.exit_code
     except BrokenPipeError:
         output.silence()
-        return 0
+        return exit_code
     except KeyboardInterrupt:
         output.error("ERROR_INTERRUPTED", "Interrupted; nothing of this call was written.", 130, as_json=as_json)
         return 130
@@ -212,18 +214,13 @@ class KaizenGroup(TyperGroup):
 def options(operation: Op) -> list[TyperOption]:
     """The flags of an operation, from the fields of its input and what every writing operation has."""
     made: list[TyperOption] = []
-    for spec in operation.input.specs if operation.input else ():
-        if spec.flagged:
-            made.append(_option(spec))
-            if spec.file:
-                made.append(
-                    TyperOption(
-                        param_decls=[f"{spec.flag}-file", f"{spec.key}_file"],
-                        type=str,
-                        metavar="PATH",
-                        help=f"File with the {spec.key.replace('_', ' ')}; - reads stdin",
-                    )
-                )
+    own = [spec for spec in operation.input.specs if spec.flagged] if operation.input else []
+    for spec in sorted(own, key=lambda spec: not spec.required):
+        made.append(_option(spec))
+        if spec.file:
+            text = f"File with the {spec.key.replace('_', ' ')}; - reads stdin"
+            declarations = [f"{spec.flag}-file", f"{spec.key}_file"]
+            made.append(TyperOption(param_decls=declarations, type=str, metavar="PATH", help=text))
     if operation.writes:
         made += [_option(spec) for spec in Common.specs]
     made.append(TyperOption(param_decls=["--json", "json"], is_flag=True, default=False, help="Answer with one JSON object"))
@@ -262,7 +259,7 @@ def make_command(operation: Op, group: KaizenGroup) -> TyperCommand:
         epilog=f"Example: {example}",
         options_metavar=f"[FLAGS]{tail}",
         rich_markup_mode=None,
-        context_settings={"max_content_width": 110},
+        context_settings={"max_content_width": 110} if sys.stdout.isatty() else {"terminal_width": 110},
     )
 
 

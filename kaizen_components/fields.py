@@ -169,7 +169,7 @@ ID = re.compile(r"^([a-z]{1,6})_\d{14}_[0-9a-f]{10}$")
 _WORD = re.compile(r"\S+")
 _OPENING = frozenset("\"'“”‘«„")
 _ABBREVIATION = re.compile(
-    r"^\W*(?:e\.g|i\.e|z\.b|d\.h|u\.s|a\.m|p\.m|etc|vs|cf|ca|al|approx|resp|incl|excl|dr|mr|mrs|ms|prof|st|jr|sr|no|nr|fig|eq|sec|ch|vol|pp?|ed|inc|ltd|co|corp|dept|v\d[\w.]*|\d+|[a-z])$",
+    r"^\W*+(?:e\.g|i\.e|z\.b|d\.h|u\.s|a\.m|p\.m|etc|vs|cf|ca|al|approx|resp|incl|excl|dr|mr|mrs|ms|prof|st|jr|sr|no|nr|fig|eq|sec|ch|vol|pp?|ed|inc|ltd|co|corp|dept|v\d[\w.]*|\d+|[a-z])$",
     re.IGNORECASE,
 )
 
@@ -186,7 +186,7 @@ def split_sentences(text: str) -> list[str]:
     for match in _WORD.finditer(text):
         if not last:
             start = match.start()
-        elif _ends_sentence(last, match[0]):
+        elif last[-1] in ".!?" and _ends_sentence(last, match[0]):
             sentences.append(text[start:end])
             start = match.start()
         last, end = match[0], match.end()
@@ -196,10 +196,8 @@ def split_sentences(text: str) -> list[str]:
 
 
 def _ends_sentence(word: str, following: str) -> bool:
-    """Whether a sentence ends with `word` where `following` comes next."""
+    """Whether a sentence ends with `word`, which has a mark at its end, where `following` comes next."""
     before = word.rstrip(".!?")
-    if before == word:
-        return False
     first = following[1:2] if following[0] in _OPENING else following[0]
     if not (first.isupper() or first.isdigit() or first.istitle()):
         return False

@@ -18,6 +18,9 @@ from .op import Op, Result
 _CROWDING = ("content_hash", "current_revision_id", "created_seq", "updated_seq", "is_test")
 
 
+_VERBS = {"-update": "revised", "-revise": "revised", "-meet": "met", "-waive": "waived", "-retire": "retired"}
+
+
 def console() -> Console:
     """Where answers go: colour only on a terminal and without NO_COLOR, a fixed width where there is none."""
     if sys.stdout.isatty():
@@ -29,7 +32,7 @@ def show(result: Result, operation: Op) -> None:
     """Print an answer for a person."""
     out = console()
     values = {name: value for name, value in result.items() if name not in ("status", "message", "warnings")}
-    view = values.pop("view", None)
+    view = values.pop("view", None) if result.view is None else result.view(out.width)
     if isinstance(view, str):
         out.print(Text(view))
     elif _is_written(result, operation):
@@ -50,7 +53,8 @@ def _is_written(result: Result, operation: Op) -> bool:
 
 def _show_written(out: Console, values: dict[str, Any], operation: Op, result: Result) -> None:
     """What a write did, in a line; then whatever else it says."""
-    said = "already there" if result.get("already") else "replayed" if result.get("replayed") else "recorded"
+    verb = next((said for end, said in _VERBS.items() if operation.alias.endswith(end)), "recorded")
+    said = "already there" if result.get("already") else "replayed" if result.get("replayed") else verb
     line = Text(f"{operation.code} {operation.alias}: {said} ")
     line.append(str(values.pop("id")), style="bold")
     if "seq" in values:

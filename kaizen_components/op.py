@@ -23,6 +23,8 @@ class Result(dict[str, Any]):
     exit_code: int = 0
     # The operation has printed its answer itself, as it came about.
     streamed: bool = False
+    # The answer for a person, laid out for a width, where tables of its values would read badly.
+    view: Callable[[int], str] | None = None
 
     def __init__(self, *, finding: bool = False, exit_code: int | None = None, streamed: bool = False, **values: Any) -> None:
         super().__init__(status="FAILED" if finding else "OK", **values)

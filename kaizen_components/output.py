@@ -78,10 +78,15 @@ def text(content: str) -> None:
     sys.stdout.flush()
 
 
+def as_json_text(result: Mapping[str, Any]) -> str:
+    """An answer as --json prints it."""
+    return json.dumps(result, indent=2, default=str) + "\n"
+
+
 def reply(result: Result, operation: Op | None, *, as_json: bool) -> None:
     """Print an answer on stdout."""
     if as_json:
-        text(json.dumps(result, indent=2, default=str))
+        text(as_json_text(result))
     elif operation is None:
         text(f"kaizen {result['tool_version']}")
     else:

@@ -102,9 +102,12 @@ class Input:
         super().__init_subclass__(**options)
         dataclasses.dataclass(kw_only=True, eq=False, repr=False, match_args=False)(cls)
         hints: dict[str, Any] = {}
-        for base in reversed(cls.__mro__):
-            hints.update(base.__dict__.get("__annotations__", {}))
-        cls.specs = tuple(_spec(field, hints[field.name]) for field in dataclasses.fields(cls))  # type: ignore[arg-type]
+        for base in cls.__mro__:
+            for name, hint in base.__dict__.get("__annotations__", {}).items():
+                hints.setdefault(name, hint)
+        declared = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        # A class's own fields come before the inherited ones, in the order they are written.
+        cls.specs = tuple(_spec(declared[name], hint) for name, hint in hints.items() if name in declared)
 
     def values(self) -> dict[str, Any]:
         """The stored fields by column name."""

@@ -1,7 +1,7 @@
 """Wordiness: a deterministic judgement of how much of a contract text says nothing.
 
-Four measures, each with a threshold that a plainly written text keeps and a padded one crosses (of 1,600 docstrings of
-the standard library 1 in 100 fails, of texts padded on purpose all do):
+Four measures, each with a threshold that plain writing keeps and padding crosses: of 1,899 docstrings of the standard
+library 17 fail, of which 7 repeat a sentence.
 
 - signal_per_token: the share of words that carry content, which are all but function words, fillers and hedges. Plain
   English has 0.45 to 0.65. Below 0.35 fails, in texts of 30 words or more.
@@ -58,7 +58,6 @@ FILLERS: dict[str, dict[str, str]] = {
         "have the ability to": "can",
         "in a timely manner": "by a stated time",
         "in accordance with": "by",
-        "in addition to": "besides",
         "in close proximity to": "near",
         "in light of the fact that": "because",
         "in many cases": "often",
@@ -89,7 +88,6 @@ FILLERS: dict[str, dict[str, str]] = {
         "on a daily basis": "daily",
         "on a regular basis": "regularly",
         "on account of": "because of",
-        "on the basis of": "by",
         "on the grounds that": "because",
         "on the part of": "by",
         "owing to the fact that": "because",
@@ -118,7 +116,6 @@ FILLERS: dict[str, dict[str, str]] = {
         "with reference to": "about",
         "with regard to": "about",
         "with regards to": "about",
-        "with respect to": "about",
         "with the exception of": "except",
         "with the possible exception of": "except perhaps",
         "leverage": "use",
@@ -206,7 +203,6 @@ FILLERS: dict[str, dict[str, str]] = {
         "completely unanimous": "unanimous",
         "each and every": "every",
         "end result": "result",
-        "exactly the same": "the same",
         "final outcome": "outcome",
         "first and foremost": "first",
         "future plans": "plans",
@@ -215,7 +211,6 @@ FILLERS: dict[str, dict[str, str]] = {
         "null and void": "void",
         "one and only": "only",
         "past history": "history",
-        "past experience": "experience",
         "plan ahead": "plan",
         "repeat again": "repeat",
         "revert back": "revert",
@@ -253,8 +248,8 @@ FUNCTION_WORDS = frozenset(
 )
 
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
-# A word may hold apostrophes and hyphens inside; each character is looked at once.
-_WORD = re.compile(r"[^\W_]++(?:['’\-][^\W_]++)*+")
+# A word may hold apostrophes, hyphens and underscores inside; each character is looked at once.
+_WORD = re.compile(r"[^\W_]++(?:['’\-_][^\W_]++)*+")
 _BACKTICKS = re.compile(r"`++")
 # Where a sentence ends without a full stop: an empty line, a heading, a list item, a row of a table, a quotation.
 _NEW_BLOCK = re.compile(r"(?:[ \t]*+(?:[-*+•|>]|\#{1,6}[ \t]|\d{1,9}[.)][ \t]|$))")
@@ -274,7 +269,6 @@ class Hit(NamedTuple):
     start: int
     end: int
     text: str
-    words: int
     phrase: Phrase
 
 
@@ -296,29 +290,28 @@ class Judgement:
         return "fail" if self.reasons else "pass"
 
 
-def _phrases() -> dict[str, list[Phrase]]:
-    """All phrases by their first word, the longest first."""
-    found = [
-        Phrase(tuple(phrase.split()), label, suggestion)
-        for label, phrases in FILLERS.items()
-        for phrase, suggestion in phrases.items()
-    ]
-    found += [Phrase(tuple(phrase.split()), "hedge", None) for phrase in HEDGES.split(", ")]
-    table: dict[str, list[Phrase]] = {}
-    for phrase in sorted(found, key=lambda phrase: -len(phrase.words)):
-        table.setdefault(phrase.words[0], []).append(phrase)
-    return table
+def _phrases() -> Iterable[Phrase]:
+    for label, phrases in FILLERS.items():
+        for phrase, suggestion in phrases.items():
+            yield Phrase(tuple(phrase.split()), label, suggestion)
+    for phrase in HEDGES.split(", "):
+        yield Phrase(tuple(phrase.split()), "hedge", None)
 
 
-_TABLE = _phrases()
+# Phrases of one word, and those of more by their first two, the longest first: a look-up finds the few that can match.
+_SINGLE = {phrase.words[0]: phrase for phrase in _phrases() if len(phrase.words) == 1}
+_LONGER: dict[tuple[str, str], list[Phrase]] = {}
+for _phrase in sorted(_phrases(), key=lambda phrase: -len(phrase.words)):
+    if len(_phrase.words) > 1:
+        _LONGER.setdefault((_phrase.words[0], _phrase.words[1]), []).append(_phrase)
+_FIRST = frozenset(first for first, _ in _LONGER) | frozenset(_SINGLE)
 
 
 def judge(text: str) -> Judgement:
     """Judge a text; the same text gives the same judgement, always."""
     prose = _without_code(text)
-    found = [(match[0].lower().replace("’", "'"), match.start(), match.end()) for match in _WORD.finditer(prose)]
-    words = [word for word, _, _ in found]
-    hits = _hits(text, words, [(start, end) for _, start, end in found])
+    words = [word.lower() for word in _WORD.findall(prose.replace("’", "'"))]
+    hits = _hits(text, words, [match.span() for match in _WORD.finditer(prose)])
     fillers = [hit for hit in hits if hit.phrase.suggestion is not None]
     hedges = [hit for hit in hits if hit.phrase.suggestion is None]
     sentences = _sentences(prose)
@@ -352,22 +345,28 @@ def _hits(text: str, words: list[str], spans: list[tuple[int, int]]) -> list[Hit
     """The phrases that stand in the text, from left to right, the longest at each place, none inside another."""
     hits: list[Hit] = []
     free = 0
+    following = [*words[1:], ""]
     for at, word in enumerate(words):
-        if at < free or word not in _TABLE:
+        if at < free or word not in _FIRST:
             continue
-        for phrase in _TABLE[word]:
-            end = at + len(phrase.words)
-            if tuple(words[at:end]) == phrase.words and _together(text, spans[at:end]):
-                start, stop = spans[at][0], spans[end - 1][1]
-                hits.append(Hit(start, stop, text[start:stop], len(phrase.words), phrase))
-                free = end
+        phrase = _SINGLE.get(word)
+        for candidate in _LONGER.get((word, following[at]), ()):
+            if _stands(candidate, at, text, words, spans):
+                phrase = candidate
                 break
+        if phrase is not None:
+            free = at + len(phrase.words)
+            start, end = spans[at][0], spans[free - 1][1]
+            hits.append(Hit(start, end, text[start:end], phrase))
     return hits
 
 
-def _together(text: str, spans: list[tuple[int, int]]) -> bool:
-    """Whether only white space stands between the words of a phrase: "in order, to" is another thing."""
-    return all(text[left[1] : right[0]].isspace() for left, right in zip(spans, spans[1:], strict=False))
+def _stands(phrase: Phrase, at: int, text: str, words: list[str], spans: list[tuple[int, int]]) -> bool:
+    """Whether a phrase stands at a word, with nothing but white space inside: "in order, to" is another thing."""
+    end = at + len(phrase.words)
+    if tuple(words[at:end]) != phrase.words:
+        return False
+    return all(text[spans[n][1] : spans[n + 1][0]].isspace() for n in range(at, end - 1))
 
 
 def _signal(words: list[str], hits: list[Hit]) -> int:
@@ -378,14 +377,14 @@ def _signal(words: list[str], hits: list[Hit]) -> int:
 
 def _sentences(prose: str) -> list[str]:
     """The sentences of a Markdown text: a heading, a list item or an empty line begins a new one as well."""
-    sentences: list[str] = []
-    block: list[str] = []
-    for line in [*prose.splitlines(), ""]:
-        if _NEW_BLOCK.match(line):
-            sentences += [sentence for sentence in split_sentences("\n".join(block)) if _WORD.search(sentence)]
-            block = []
-        block.append(line)
-    return sentences
+    blocks: list[list[str]] = [[]]
+    for line in prose.splitlines():
+        if blocks[-1] and _NEW_BLOCK.match(line):
+            blocks.append([])
+        if _WORD.search(line):
+            blocks[-1].append(line)
+    found = [sentence for block in blocks for sentence in split_sentences("\n".join(block))]
+    return [sentence for sentence in found if _WORD.search(sentence)]
 
 
 def _duplicates(sentences: list[str]) -> list[str]:
@@ -411,24 +410,21 @@ def _without_code(text: str) -> str:
 
 def _without_fences(text: str) -> str:
     lines = text.splitlines(keepends=True)
-    # The last line that can close a fence, by its sign and length: without it a fence opens nothing.
-    blank: list[str] = []
-    opened: tuple[int, str] | None = None
+    opened, fence = -1, ""
     for number, line in enumerate(lines):
         match = _FENCE.match(line)
-        if opened is None:
-            if match:
-                opened = (number, match[1])
-        elif match and match[1][0] == opened[1][0] and len(match[1]) >= len(opened[1]) and not line[match.end() :].strip():
-            for inside in range(opened[0], number + 1):
-                lines[inside] = _blank(lines[inside])
-            opened = None
-    _ = blank
+        if match and opened < 0:
+            opened, fence = number, match[1]
+        elif match and match[1].startswith(fence) and not line[match.end() :].strip():
+            lines[opened : number + 1] = [_blank(inside) for inside in lines[opened : number + 1]]
+            opened = -1
     return "".join(lines)
 
 
 def _without_spans(text: str) -> str:
     """Blank what stands between backticks of one number, within a paragraph."""
+    if "`" not in text:
+        return text
     kept: list[str] = []
     for paragraph in re.split(r"(\n[ \t]*+\n)", text):
         ticks = list(_BACKTICKS.finditer(paragraph))

@@ -8,6 +8,7 @@ must not exist yet, is where the copy goes; without it, a temporary folder. Exit
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -136,7 +137,12 @@ def scope(kz: Session) -> tuple[str, str, str]:
     kz.kaizen(
         "X1",
         *("--title", "Prove before closing", "--priority", "high"),
-        *("--summary", "A task is closed by a proof, never by a promise.", "--body", "Run the check with Q11 and link the proof."),
+        *(
+            "--summary",
+            "A task is closed by a proof, never by a promise.",
+            "--body",
+            "Run the check with Q11 and link the proof.",
+        ),
     )
     kz.kaizen("X5")
     tell("The digest shows what is open, what blocks, and what was learned. This plane is new.")
@@ -153,8 +159,8 @@ def scope(kz: Session) -> tuple[str, str, str]:
     return ids(answer, "t")[0], criteria[0], criteria[1]
 
 
-def adapt(kz: Session, task: str) -> None:
-    """Adapt: plan, contract, artifacts."""
+def adapt(kz: Session, task: str) -> str:
+    """Adapt: plan, contract, artifacts, a prediction; the review that the prediction belongs to."""
     part("Adapt: what changes, within which bounds?")
     kz.kaizen("W3", "--title", "Check the engine", "--summary", "Note the files, run the self-test, judge.", "--task-id", task)
     kz.kaizen(
@@ -167,10 +173,14 @@ def adapt(kz: Session, task: str) -> None:
     for name in ("kaizen.py", "kaizen_components/store/ledger.py"):
         answer = kz.kaizen("A1", "--path", name, "--summary", f"{name} as it was checked.", "--task-id", task)
     kz.kaizen("A5", "--id", ids(answer, "a")[0])
+    tell("A prediction is written down before. Afterwards everybody is right.")
+    review = ids(kz.kaizen("I1", "--title", "Self-test", "--summary", "How long does the self-test take?"), "irl")[0]
+    kz.kaizen("I2", "--review-id", review, "--summary", "It takes less than five seconds.")
+    return review
 
 
-def verify(kz: Session, task: str, tested: str, waived: str) -> None:
-    """Verify: an observed proof, a verdict, the criteria."""
+def verify(kz: Session, task: str, tested: str, waived: str) -> str:
+    """Verify: an observed proof, a verdict, the criteria; how many milliseconds the check took."""
     part("Verify: did it work?")
     tell("Nothing is proved yet, so closing is refused, and the refusal says what to do.")
     kz.kaizen("W2", "--id", task, "--status", "done", exit_code=2)
@@ -182,6 +192,9 @@ def verify(kz: Session, task: str, tested: str, waived: str) -> None:
         lines=24,
     )
     proof = ids(answer, "qv")[0]
+    measured = re.search(r"duration_ms\s+(\d+)", answer)
+    if not measured:
+        raise StepFailed("the answer holds no duration")
     tell("A verdict says what follows from the proof.")
     kz.kaizen(
         "Q2",
@@ -192,15 +205,16 @@ def verify(kz: Session, task: str, tested: str, waived: str) -> None:
     kz.kaizen("W23", "--id", tested, lines=16)
     tell("What is not proved can be waived, with the reason. It is not forgotten.")
     kz.kaizen("W25", "--id", waived, "--reason", "The demo is short; bash setup/setup.sh --test runs the suite.")
+    return measured[1]
 
 
-def manage(kz: Session, task: str) -> None:
+def manage(kz: Session, task: str, duration: str) -> None:
     """Manage: traces, scores, a note."""
     part("Manage: can we find it again and trust it?")
     answer = kz.kaizen(
         "T1",
         *("--kind", "tool_call", "--summary", "Ran the self-test.", "--task-id", task),
-        *("--payload-json", '{"trace_id": "demo", "name": "unittest", "latency_ms": 240, "status": "ok"}'),
+        *("--payload-json", f'{{"trace_id": "demo", "name": "unittest", "latency_ms": {duration}, "status": "ok"}}'),
     )
     event = ids(answer, "te")[0]
     score = '{"name": "self-test", "value": 1.0, "data_type": "numeric", "source": "deterministic", "trace_event_id": "%s"}'
@@ -209,8 +223,8 @@ def manage(kz: Session, task: str) -> None:
     kz.kaizen("W38", "--title", "Decision", "--summary", "The checkout is fit for work.", "--task-id", task)
 
 
-def improve(kz: Session, task: str) -> None:
-    """Improve: pitfall to lesson, prediction and outcome, retrospective; the task is closed."""
+def improve(kz: Session, task: str, review: str, duration: str) -> None:
+    """Improve: pitfall to lesson, the outcome of the prediction, retrospective; the task is closed."""
     part("Improve: what do we do differently?")
     tell("A pitfall becomes a LEARNING when its cause is known, and a LEARNED when it holds.")
     answer = kz.kaizen(
@@ -221,13 +235,12 @@ def improve(kz: Session, task: str) -> None:
     answer = kz.kaizen("L2", "--id", ids(answer, "g")[0])
     kz.kaizen("L3", "--id", ids(answer, "l")[0])
     kz.kaizen("L10", "--limit", "1")
-    tell("A prediction is written down before, the outcome after.")
-    review = ids(kz.kaizen("I1", "--title", "Self-test", "--summary", "How long does a self-test take?"), "irl")[0]
-    kz.kaizen("I2", "--review-id", review, "--summary", "It takes less than five seconds.")
-    kz.kaizen("I4", "--review-id", review, "--summary", "It took less than a second.")
+    tell("The prediction meets what was measured.")
+    kz.kaizen("I4", "--review-id", review, "--summary", f"It took {duration} milliseconds.")
+    kz.kaizen("I5", "--review-id", review)
     kz.kaizen(
         "W33",
-        *("--summary", "The check was quick because the proof ran by itself.", "--task-id", task),
+        *("--summary", "The check ran by itself and took no promise.", "--task-id", task),
         *("--kept", '["observed proof"]', "--changed", '["say at once what is waived"]'),
         *("--next-priorities", '["run the whole suite"]'),
     )
@@ -255,14 +268,13 @@ def trust(kz: Session, task: str) -> None:
     database = kz.project / "AI" / "db" / "kaizen.db"
     kz.run("support_scripts/verify_ledger.py", str(database))
     tell("Somebody changes one word in a copy, with another tool, and is found out.")
-    backup = Path(tempfile.mkdtemp(dir=kz.project.parent)) / "kaizen.db"
-    for suffix in ("", "-wal"):
-        if database.with_name(database.name + suffix).exists():
-            shutil.copyfile(database.with_name(database.name + suffix), backup.with_name(backup.name + suffix))
-    with sqlite3.connect(backup) as connection:
+    tampered = kz.project.parent / "tampered"
+    tampered.mkdir()
+    for path in database.parent.glob("kaizen.db*"):
+        shutil.copyfile(path, tampered / path.name)
+    with contextlib.closing(sqlite3.connect(tampered / database.name)) as connection, connection:
         connection.execute("UPDATE tasks SET title = 'Check nothing'")
-    connection.close()
-    kz.run("support_scripts/verify_ledger.py", str(backup), exit_code=1)
+    kz.run("support_scripts/verify_ledger.py", str(tampered / database.name), exit_code=1)
 
 
 def main(words: list[str]) -> int:
@@ -278,15 +290,18 @@ def main(words: list[str]) -> int:
     project.mkdir(parents=True)
     cloned = copy_checkout(project)
     before = _git(project, "status", "--porcelain") if cloned else None
-    print("One session with Kaizen, from Scope to Improve. To type along, use the environment that setup made, and:")
-    print(f"\n  cd {shlex.quote(str(project))}\n  export KAIZEN_REPO_ROOT={shlex.quote(str(project))}")
+    print("One session with Kaizen, from Scope to Improve. To go on from it in a shell of your own:\n")
+    activate = Path(sys.prefix) / "bin" / "activate"
+    if activate.is_file():
+        print(f"  source {shlex.quote(str(activate))}")
+    print(f"  cd {shlex.quote(str(project))}\n  export KAIZEN_REPO_ROOT={shlex.quote(str(project))}")
     kz = Session(project)
     try:
         task, tested, waived = scope(kz)
-        adapt(kz, task)
-        verify(kz, task, tested, waived)
-        manage(kz, task)
-        improve(kz, task)
+        review = adapt(kz, task)
+        duration = verify(kz, task, tested, waived)
+        manage(kz, task, duration)
+        improve(kz, task, review, duration)
         trust(kz, task)
         if before != (_git(project, "status", "--porcelain") if cloned else None):
             raise StepFailed("the session changed what git sees")

@@ -8,6 +8,7 @@ the lists of kinds in docs/LEDGER.md and support_scripts/verify_ledger.py.
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 from pathlib import Path
 from pprint import pformat
@@ -145,7 +146,8 @@ def main(argv: list[str]) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(generated()[path], encoding="utf-8")
         print(f"wrote {path.relative_to(ROOT)}")
-    return 0
+    # Flags may take their vocabulary from the index: what was loaded with the old one is loaded again with the new.
+    return subprocess.call([sys.executable, __file__, *argv]) if INDEX in stale else 0
 
 
 if __name__ == "__main__":

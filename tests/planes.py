@@ -99,5 +99,5 @@ def reseal(connection: sqlite3.Connection, verifier: Any) -> None:
         column = "record_hash" if table == "source_locks" else "content_hash"
         if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
             connection.execute(
-                f"UPDATE {table} SET {column} = (SELECT content_hash FROM ledger WHERE seq = updated_seq)"
+                f"UPDATE {table} SET {column} = coalesce((SELECT l.content_hash FROM ledger l WHERE l.seq = updated_seq), {column})"
             )

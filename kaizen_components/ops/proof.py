@@ -125,7 +125,7 @@ def _observe(wanted: ProofRun, command: Sequence[str], store: Store) -> tuple[di
         "expected_exit": wanted.expect_exit,
         "signal": ended.killed_by,
         "timed_out": ended.timed_out,
-        "timeout_seconds": None if wanted.timeout is None else f"{wanted.timeout:g}",
+        "timeout_seconds": wanted.timeout,
         "interrupted": ended.interrupted.name if ended.interrupted else None,
         "left_open": ended.left_open,
         "duration_ms": ended.duration_ms,
@@ -199,7 +199,7 @@ def _masked_argv(command: Sequence[str]) -> tuple[list[str], bool, bool]:
     previous = ""
     for raw in command:
         # A word that is no UTF-8 is shown with escapes.
-        word = raw.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").replace("\0", "\\0")
+        word = raw.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
         text, found = mask(word)
         # --api-key VALUE names its secret as api-key=VALUE does.
         if not found and previous.startswith("-") and scan(f"{previous}={word}", personal=False):

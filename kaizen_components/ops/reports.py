@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from .. import clock, denial
-from ..fields import Count, Hash, RawText, RepoPath, Status, TaskRef, Title, Vocabulary, Word
+from ..fields import Count, Hash, Range, RawText, RepoPath, Status, TaskRef, Title, Vocabulary, Word, shorten
 from ..hashing import canonical, sha256
 from ..op import Result, op
 from ..record import Field, Input, Record
@@ -68,6 +68,45 @@ class Topic(WantedOfTask):
     """As Wanted, and what it is about."""
 
     query: RawText = Field(missing=denial.QueryRequired, description='Words to find; all must match, "quoted phrases" exactly')
+
+
+# --- the session digest ---------------------------------------------------------------------------
+
+SECTIONS = ("policies", "active_gotchas", "blocking_verifications", "recent_learned", "active_tasks")
+
+
+class DigestInput(Input):
+    """How much of the digest is shown, and of what first."""
+
+    scanned = False
+    limit: int | None = Field(None, description="At most so many records a section (policies: 20); 0 is the default of 5, negative is no limit")
+    query: RawText | None = Field(None, description="The task at hand: what these words find comes first in each section")
+    budget: Annotated[int, Range(200)] | None = Field(None, description="At most so many tokens for the whole reply as --json prints it, a token being 4 bytes; 200 at least")
+    section: Annotated[str, Vocabulary(*SECTIONS)] | None = Field(None, description="Only this section, and the counts")
+
+
+@op("R0", "session-digest", keywords="session start begin context brief policies blocking open tasks gotchas lessons", example='--query "login" --budget 2000')
+def session_digest(wanted: DigestInput, store: Store) -> Result:
+    """Show what a session starts with: policies, pitfalls, what blocks, lessons, open tasks."""
+    from ..reports import briefing
+    from ..reports.digest import digest
+
+    limit = wanted.limit or 5
+    shown = digest(store, None if limit < 0 else limit, wanted.query, wanted.section)
+    store.warn_of_drift()
+    if wanted.budget is not None:
+        from ..reports.budget import Budget
+
+        shown = Budget(wanted.budget, store.warnings, _section_commands(shown, wanted.query)).fit(shown)
+    result = Result(**{name: value for name, value in shown.items() if name != "status"})
+    result.view = lambda width: briefing.text(result, width)
+    return result
+
+
+def _section_commands(shown: dict[str, Any], query: str | None) -> dict[str, str]:
+    """Section -> the command that shows all of it that this digest would have shown."""
+    words = f" --query={_quoted(query)}" if query and len(query) <= 80 else ""
+    return {name: f"python kaizen.py R0 --section {name} --limit {len(shown[name])}{words}" for name in SECTIONS if name in shown}
 
 
 # --- the reports ----------------------------------------------------------------------------------
@@ -181,7 +220,7 @@ def _report(
     def compose(source: Store) -> "Document":
         made = document(source, selection)
         made.report = report_type
-        made.title += f": {selection.query}" if selection.query else ""
+        made.title += f": {shorten(selection.query)}" if selection.query else ""
         made.command = selection.command(code)
         made.facts = _facts(source, selection)
         return made

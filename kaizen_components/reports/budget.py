@@ -3,170 +3,183 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ..output import as_json
-from .digest import SECTIONS, TOTALS, Digest
+from ..output import as_json_text
+from .digest import SECTIONS, Digest
 
-# No less: below this not even the counts and the way to the rest have room.
+# Below this not even the counts and the way to the rest have room.
 LEAST = 200
 UNIT = "ceil(bytes of the JSON / 4)"
 # The shortest that a text becomes before records are dropped.
 SHORTEST = 80
-_KEPT_WHOLE = ("id", "task_id", "proof_id", "created_at")
+_WHOLE = ("id", "task_id", "proof_id", "created_at")
+_URGENT = ("critical", "high")
 
 
-def tokens(result: Digest) -> int:
-    """What a reply costs: the UTF-8 bytes that --json prints, four to a token, rounded up."""
-    return -(-len(as_json(result).encode("utf-8")) // 4)
+def tokens(reply: Mapping[str, Any]) -> int:
+    """What a reply costs: the bytes that --json prints, four to a token, rounded up."""
+    return -(-len(as_json_text(reply).encode("utf-8")) // 4)
 
 
-def fitted(digest: Digest, limit: int, warnings: list[str]) -> Digest:
-    """The digest in at most `limit` tokens, with `budget`: what it cost and what was cut.
+class Budget:
+    """So many tokens for a reply and for the `warnings` that come with it; `commands` show a section whole."""
 
-    Bodies are shortened first, then the other texts, then records dropped, the least important first; where even the
-    counts have no room, the empty sections go. `warnings` are what the reply will hold as well.
-    """
-    for candidate in _candidates(digest, limit, warnings):
-        reply = _sealed(candidate, limit, warnings)
-        if reply is not None:
-            return reply
-    raise AssertionError(f"{LEAST} tokens hold the shortest form")
+    def __init__(self, limit: int, warnings: list[str], commands: Mapping[str, str]) -> None:
+        self.limit = limit
+        self.warnings = warnings
+        self.commands = commands
 
+    def fit(self, digest: Digest) -> Digest:
+        """The digest in at most `limit` tokens, with `budget`: what it cost and what was cut.
 
-def _candidates(digest: Digest, limit: int, warnings: list[str]) -> Iterator[Digest]:
-    """Ever shorter forms of a digest; each is the longest of its manner that has room."""
+        Bodies are shortened first, then the other texts; then records are dropped, the least important first; where
+        even the counts have hardly room, the empty sections go.
+        """
+        for candidate in self._candidates(digest):
+            reply = self._sealed(candidate)
+            if reply is not None:
+                return reply
+        raise AssertionError(f"{LEAST} tokens hold the shortest form")
 
-    def fits(candidate: Digest) -> bool:
-        return _sealed(candidate, limit, warnings) is not None
-
-    yield _with_cuts(digest, digest)
-    longest = _longest(digest, ("body",))
-    yield _most(lambda size: _with_cuts(digest, _shortened(digest, body=size)), 0, longest, fits)
-    longest = max(_longest(digest, ()), SHORTEST)
-    yield _most(lambda size: _with_cuts(digest, _shortened(digest, body=0, text=size)), SHORTEST, longest, fits)
-    yield _dropped(digest, limit, warnings)
-    bare = {name: [] if name in SECTIONS else value for name, value in digest.items()}
-    merged = {"section": "all", "shown": 0, "total": sum(len(digest[name]) for name in SECTIONS if name in digest)}
-    everything = {**merged, "command": "python kaizen.py R0"}
-    yield {**bare, "budget": {"cut": [everything]}}
-    short = {**bare, "message": "Session start.", "required_action": "Raise --budget.", "budget": {"cut": [everything]}}
-    yield short
-    yield {name: value for name, value in short.items() if name not in SECTIONS}
-    # The warnings come with the reply, whatever it holds.
-    warnings[:] = ["Something is wrong; see K10 doctor."] if warnings else []
-    yield {name: value for name, value in short.items() if name not in SECTIONS}
-
-
-def _sealed(candidate: Digest, limit: int, warnings: list[str]) -> Digest | None:
-    """A candidate with its cost written into it; None where that is over the limit."""
-    reply = {"status": "OK", **candidate}
-    used = 0
-    while True:
-        reply["budget"] = {"limit": limit, "used": used, "unit": UNIT, **candidate["budget"]}
-        cost = tokens({**reply, "warnings": list(dict.fromkeys(warnings))} if warnings else reply)
-        if cost > limit:
-            return None
-        if cost <= used:
-            return reply
-        used = cost
-
-
-def _most(make: Callable[[int], Digest], least: int, most: int, fits: Callable[[Digest], bool]) -> Digest:
-    """The candidate of the largest size that fits, or of the least."""
-    while least < most:
-        middle = (least + most + 1) // 2
-        if fits(make(middle)):
-            least = middle
+    def _candidates(self, digest: Digest) -> Iterator[Digest]:
+        """Ever shorter forms of a digest."""
+        yield self._cut(digest, digest)
+        if self._fits(self._cut(digest, shortened(digest, 0, None))):
+            yield self._most(lambda size: self._cut(digest, shortened(digest, size, None)), 0, longest(digest))
+        elif self._fits(self._cut(digest, shortened(digest, 0, SHORTEST))):
+            yield self._most(lambda size: self._cut(digest, shortened(digest, 0, size)), SHORTEST, longest(digest))
         else:
-            most = middle - 1
-    return make(least)
+            ranked = [(name, row, _size(row)) for name, row in by_importance(shortened(digest, 0, SHORTEST))]
+            yield self._most(lambda room: self._cut(digest, _chosen(digest, ranked, room)), 0, self.limit * 4)
+        yield from self._bare(digest)
+
+    def _bare(self, digest: Digest) -> Iterator[Digest]:
+        """No records, ever fewer words."""
+        total = sum(len(rows) for rows in _sections(digest).values())
+        everything = {"section": "all", "shown": 0, "total": total, "command": "python kaizen.py R0"}
+        bare = {**digest, **{name: [] for name in _sections(digest)}, "budget": {"cut": [everything]}}
+        yield bare
+        short = {**bare, "message": "Session start.", "required_action": "Raise --budget."}
+        yield short
+        shorter = {name: value for name, value in short.items() if name not in SECTIONS}
+        yield shorter
+        # The warnings come with the reply, however short it is.
+        self.warnings[:] = ["The plane needs a look: K10 doctor."]
+        yield shorter
+
+    def _sealed(self, candidate: Digest) -> Digest | None:
+        """A candidate with its cost written into it; None where that is over the limit."""
+        reply = {"status": "OK", **candidate}
+        extra = {"warnings": list(dict.fromkeys(self.warnings))} if self.warnings else {}
+        used = 0
+        while used <= self.limit:
+            reply["budget"] = {"limit": self.limit, "used": used, "unit": UNIT, **candidate["budget"]}
+            cost = tokens({**reply, **extra})
+            if cost <= used:
+                return reply
+            used = cost
+        return None
+
+    def _fits(self, candidate: Digest) -> bool:
+        return self._sealed(candidate) is not None
+
+    def _most(self, make: Callable[[int], Digest], least: int, most: int) -> Digest:
+        """The candidate of the largest size that fits, or of the least."""
+        while least < most:
+            middle = (least + most + 1) // 2
+            if self._fits(make(middle)):
+                least = middle
+            else:
+                most = middle - 1
+        return make(least)
+
+    def _cut(self, whole: Digest, shown: Digest) -> Digest:
+        """What is shown, and of each section how much that is, how many texts are shortened, what shows it whole."""
+        cut: list[dict[str, Any]] = []
+        for name, before in _sections(whole).items():
+            after = shown[name]
+            texts = {row["id"]: row for row in before}
+            clipped = sum(row != texts[row["id"]] for row in after)
+            if len(after) < len(before) or clipped:
+                more = {"shortened": clipped} if clipped else {}
+                entry = {"section": name, "shown": len(after), "total": len(before)}
+                cut.append({**entry, **more, "command": self.commands[name]})
+        return {**shown, "budget": {"cut": cut}}
 
 
-def _longest(digest: Digest, fields: tuple[str, ...]) -> int:
-    texts = (value for name in SECTIONS for row in digest.get(name, ()) for key, value in row.items() if _is_text(key, value))
-    bodies = (row[field] for name in SECTIONS for row in digest.get(name, ()) for field in fields if row.get(field))
-    return max((len(text) for text in (bodies if fields else texts)), default=0)
+def _sections(digest: Digest) -> dict[str, list[dict[str, Any]]]:
+    return {name: digest[name] for name in SECTIONS if name in digest}
+
+
+def by_importance(digest: Digest) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(section, record): what matters most at the start of a session first."""
+    sections = _sections(digest)
+    policies = sections.get("policies", [])
+    urgent = [row for row in policies if row["priority"].strip().lower() in _URGENT]
+    calm = [row for row in policies if row["priority"].strip().lower() not in _URGENT]
+    groups = {"blocking_verifications": None, "policies": urgent, "active_tasks": None, "active_gotchas": None, "recent_learned": None}
+    for name, rows in groups.items():
+        for row in sections.get(name, []) if rows is None else rows:
+            yield name, row
+    for row in calm:
+        yield "policies", row
+
+
+def _size(row: dict[str, Any]) -> int:
+    """Bytes of a record in a section, indented as it will be."""
+    text = json.dumps(row, indent=2)
+    return len(text) + 4 * (text.count("\n") + 1) + 2
+
+
+def _chosen(digest: Digest, ranked: list[tuple[str, dict[str, Any], int]], room: int) -> Digest:
+    """The most important records that `room` bytes hold; a section ends where one has no room."""
+    kept = {**digest, **{name: [] for name in _sections(digest)}}
+    full: set[tuple[str, bool]] = set()
+    for name, row, size in ranked:
+        group = name, row.get("priority", "").strip().lower() in _URGENT
+        if group in full or size > room:
+            full.add(group)
+            continue
+        kept[name].append(row)
+        room -= size
+    return kept
+
+
+def longest(digest: Digest) -> int:
+    """Characters of the longest text."""
+    rows = [row for section in _sections(digest).values() for row in section]
+    return max((len(value) for row in rows for name, value in row.items() if _is_text(name, value)), default=0)
 
 
 def _is_text(name: str, value: Any) -> bool:
-    return isinstance(value, str) and name not in _KEPT_WHOLE
+    return isinstance(value, str) and name not in _WHOLE
 
 
-def _shortened(digest: Digest, *, body: int, text: int | None = None) -> Digest:
-    """The digest with bodies, and other texts, of at most so many characters."""
+def shortened(digest: Digest, body: int, text: int | None) -> Digest:
+    """The digest with bodies of at most so many characters, and other texts, where `text` says so."""
 
     def of(row: dict[str, Any]) -> dict[str, Any]:
-        shown = {}
+        shown: dict[str, Any] = {}
         for name, value in row.items():
             if isinstance(value, list):
                 shown[name] = [of(item) for item in value]
             elif name == "body":
-                shown[name] = _clipped(value, body)
+                shown[name] = clipped(value, body)
             else:
-                shown[name] = _clipped(value, text) if text is not None and _is_text(name, value) else value
+                shown[name] = clipped(value, text) if text is not None and _is_text(name, value) else value
         return shown
 
-    return {name: [of(row) for row in value] if name in SECTIONS else value for name, value in digest.items()}
+    return {**digest, **{name: [of(row) for row in rows] for name, rows in _sections(digest).items()}}
 
 
-def _clipped(text: str, size: int) -> str:
+def clipped(text: str, size: int) -> str:
+    """At most so many characters of a text, cut at a word where one ends near; what was cut shows as …."""
     if len(text) <= size:
         return text
-    return text[: size - 1].rstrip() + "…" if size > 1 else ""
-
-
-def _dropped(digest: Digest, limit: int, warnings: list[str]) -> Digest:
-    """The digest with its texts as short as they become, and of its records the most important that have room."""
-    short = _shortened(digest, body=0, text=SHORTEST)
-    kept: Digest = {name: [] if name in SECTIONS else value for name, value in short.items()}
-    # The room that is left beside the longest list of cuts.
-    room = limit * 4 - len(as_json({"status": "OK", **_with_cuts(digest, kept), "warnings": warnings}).encode("utf-8")) - 200
-    full: set[str] = set()
-    for name, row in _ranked(short):
-        text = json.dumps(row, indent=2)
-        size = len(text) + 4 * (text.count("\n") + 1) + 8
-        if name in full or size > room:
-            full.add(name)
-            continue
-        kept[name].append(row)
-        room -= size
-    return _with_cuts(digest, kept)
-
-
-def _ranked(digest: Digest) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(section, record): what matters most at the start of a session first."""
-    policies = digest.get("policies", [])
-    urgent = [row for row in policies if row["priority"].strip().lower() in ("critical", "high")]
-    groups = [
-        ("blocking_verifications", digest.get("blocking_verifications", [])),
-        ("policies", urgent),
-        ("active_tasks", digest.get("active_tasks", [])),
-        ("active_gotchas", digest.get("active_gotchas", [])),
-        ("recent_learned", digest.get("recent_learned", [])),
-        ("policies", [row for row in policies if row not in urgent]),
-    ]
-    for name, rows in groups:
-        for row in rows:
-            yield name, row
-
-
-def _with_cuts(whole: Digest, shown: Digest) -> Digest:
-    """What is shown, and of each section and its texts, how much of it that is and which command shows the rest."""
-    cut: list[dict[str, Any]] = []
-    for name in SECTIONS:
-        if name not in whole:
-            continue
-        before, after = whole[name], shown[name]
-        command = f"python kaizen.py R0 --section {name} --limit {max(len(before), 1)}"
-        if len(after) < len(before):
-            cut.append({"section": name, "shown": len(after), "total": len(before), "command": command})
-        texts = {row["id"]: row for row in before}
-        whole_texts = sum(row == texts[row["id"]] for row in after)
-        if whole_texts < len(after):
-            cut.append({"section": f"{name}.text", "shown": whole_texts, "total": len(after), "command": command})
-    return {**shown, "budget": {"cut": cut}}
-
-
-__all__ = ["LEAST", "TOTALS", "fitted", "tokens"]
+    if size < 2:
+        return ""
+    kept = text[: size - 1]
+    word = kept.rfind(" ")
+    return (kept[:word] if word > size * 2 // 3 else kept).rstrip() + "…"

@@ -16,7 +16,7 @@ from ..op import Call, Result
 from ..ops import _index
 from ..paths import Plane
 from ..record import Record, personal_data
-from . import ledger, schema
+from . import files, ledger, schema
 from .connection import APPLICATION_ID, ENGINES, Capabilities, Connection, engine, header
 from .lock import PlaneLock, is_alive
 
@@ -981,6 +981,7 @@ def create(plane: Plane, call: Call) -> None:
     for path in with_journal(building)[1:]:
         path.unlink(missing_ok=True)
     os.replace(building, plane.database)
+    files.sync(plane.folder)
     connection = Connection(plane.database)
     try:
         write_head(plane, *connection.execute("SELECT seq, chain_hash FROM ledger")[0])

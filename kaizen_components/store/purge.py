@@ -58,9 +58,11 @@ def purge_record(store: Store, record_id: str, reason: str) -> Result:
             return _told(last, message="The record was erased before.", already=True, **receipt)
         erasing.get(kind, record_id)
         referring = links.referring(erasing.opened(), record_id)
+        referred = _referred(erasing, record_id)
         entries = _erase(erasing, [(kind, record_id)], reason)
         purged = dict(Counter(_index.KINDS[entry["kind"]].table for entry in entries))
-        return _told(entries[0], message="The record was erased.", purged=purged, referenced_by=referring)
+        told = {"purged": purged, "referenced_by": referring, "refers_to": referred}
+        return _told(entries[0], message="The record was erased.", **told)
 
     return _performed(store, erasing, work)
 
@@ -121,6 +123,14 @@ def _blobs(erasing: Store, record_id: str) -> list[str]:
             if isinstance(value, str) and value.startswith(folder + "/"):
                 found[value] = None
     return list(found)
+
+
+def _referred(erasing: Store, record_id: str) -> list[str]:
+    """Ids that a record's contents name, such as the artifacts of a proof: records of their own, which stay."""
+    found = {
+        match.decode() for entry in erasing.history(record_id) for match in _ANY_ID.findall((entry["content"] or "").encode())
+    }
+    return sorted(other for other in found - {record_id} if other.partition("_")[0] in _index.PREFIXES)
 
 
 # --- what is pending ------------------------------------------------------------------------------

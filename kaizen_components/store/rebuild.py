@@ -36,7 +36,9 @@ def rebuild(store: Store) -> Result:
             fault = verify.ledger_fault(copy, head)
             if fault is not None:
                 message = f"The ledger is broken, so the tables stay as they are: {fault.message}"
-                return Result(finding=True, message=message, finding=fault.where)
+                broken = Result(finding=True, message=message)
+                broken["finding"] = fault.where
+                return broken
             building = Building(plane, store.call)
             try:
                 building.take(copy)

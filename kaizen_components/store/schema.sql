@@ -33,8 +33,6 @@ CREATE TABLE counters (
 
 CREATE TABLE anti_patterns (
   "id" TEXT PRIMARY KEY,
-  "status" TEXT,
-  "writer_role" TEXT,
   "title" TEXT,
   "symptom" TEXT,
   "maintainability_harm" TEXT,
@@ -44,6 +42,8 @@ CREATE TABLE anti_patterns (
   "verification" TEXT,
   "summary" TEXT,
   "scope" TEXT,
+  "status" TEXT,
+  "writer_role" TEXT,
   "is_test" INTEGER NOT NULL,
   "created_at" TEXT NOT NULL,
   "updated_at" TEXT NOT NULL,
@@ -62,8 +62,6 @@ CREATE INDEX anti_patterns_test ON anti_patterns (is_test) WHERE is_test = 1;
 
 CREATE TABLE artifacts (
   "id" TEXT PRIMARY KEY,
-  "status" TEXT,
-  "writer_role" TEXT,
   "path" TEXT,
   "kind" TEXT,
   "summary" TEXT,
@@ -71,6 +69,8 @@ CREATE TABLE artifacts (
   "task_id" TEXT,
   "sha256" TEXT,
   "bytes" INTEGER,
+  "status" TEXT,
+  "writer_role" TEXT,
   "is_test" INTEGER NOT NULL,
   "created_at" TEXT NOT NULL,
   "updated_at" TEXT NOT NULL,
@@ -91,13 +91,13 @@ CREATE INDEX artifacts_task_id ON artifacts ("task_id", created_seq);
 
 CREATE TABLE criteria (
   "id" TEXT PRIMARY KEY,
-  "status" TEXT,
-  "writer_role" TEXT,
   "summary" TEXT,
+  "status" TEXT,
   "task_id" TEXT,
   "plan_id" TEXT,
   "proof_ids_json" TEXT,
   "waiver_reason" TEXT,
+  "writer_role" TEXT,
   "is_test" INTEGER NOT NULL,
   "created_at" TEXT NOT NULL,
   "updated_at" TEXT NOT NULL,
@@ -118,8 +118,6 @@ CREATE INDEX criteria_plan_id ON criteria ("plan_id", created_seq);
 
 CREATE TABLE diagnostic_packets (
   "id" TEXT PRIMARY KEY,
-  "status" TEXT,
-  "writer_role" TEXT,
   "summary" TEXT,
   "title" TEXT,
   "body" TEXT,
@@ -127,6 +125,8 @@ CREATE TABLE diagnostic_packets (
   "payload_sha256" TEXT,
   "packet_type" TEXT,
   "task_id" TEXT,
+  "status" TEXT,
+  "writer_role" TEXT,
   "is_test" INTEGER NOT NULL,
   "created_at" TEXT NOT NULL,
   "updated_at" TEXT NOT NULL,
@@ -146,15 +146,15 @@ CREATE INDEX diagnostic_packets_task_id ON diagnostic_packets ("task_id", create
 
 CREATE TABLE eval_cases (
   "id" TEXT PRIMARY KEY,
-  "status" TEXT,
-  "writer_role" TEXT,
   "title" TEXT,
   "summary" TEXT,
   "body" TEXT,
   "category" TEXT,
   "scope" TEXT,
+  "status" TEXT,
   "fixture_path" TEXT,
   "expected_json" TEXT,
+  "writer_role" TEXT,
   "is_test" INTEGER NOT NULL,
   "created_at" TEXT NOT NULL,
   "updated_at" TEXT NOT NULL,
@@ -173,12 +173,12 @@ CREATE INDEX eval_cases_test ON eval_cases (is_test) WHERE is_test = 1;
 
 CREATE TABLE eval_runs (
   "id" TEXT PRIMARY KEY,
-  "status" TEXT,
-  "writer_role" TEXT,
   "summary" TEXT,
   "body" TEXT,
   "eval_case_id" TEXT,
+  "status" TEXT,
   "artifact_ids_json" TEXT,
+  "writer_role" TEXT,
   "is_test" INTEGER NOT NULL,
   "created_at" TEXT NOT NULL,
   "updated_at" TEXT NOT NULL,
@@ -198,8 +198,6 @@ CREATE INDEX eval_runs_eval_case_id ON eval_runs ("eval_case_id", created_seq);
 
 CREATE TABLE eval_scores (
   "id" TEXT PRIMARY KEY,
-  "status" TEXT,
-  "writer_role" TEXT,
   "name" TEXT,
   "data_type" TEXT,
   "source" TEXT,
@@ -209,6 +207,8 @@ CREATE TABLE eval_scores (
   "comment" TEXT,
   "value_num" REAL,
   "value_label" TEXT,
+  "status" TEXT,
+  "writer_role" TEXT,
   "is_test" INTEGER NOT NULL,
   "created_at" TEXT NOT NULL,
   "updated_at" TEXT NOT NULL,
@@ -230,8 +230,6 @@ CREATE INDEX eval_scores_eval_run_id ON eval_scores ("eval_run_id", created_seq)
 
 CREATE TABLE execution_contracts (
   "id" TEXT PRIMARY KEY,
-  "status" TEXT,
-  "writer_role" TEXT,
   "title" TEXT,
   "summary" TEXT,
   "scope" TEXT,
@@ -243,6 +241,8 @@ CREATE TABLE execution_contracts (
   "verifier_command" TEXT,
   "stop_rule" TEXT,
   "task_id" TEXT,
+  "status" TEXT,
+  "writer_role" TEXT,
   "is_test" INTEGER NOT NULL,
   "created_at" TEXT NOT NULL,
   "updated_at" TEXT NOT NULL,
@@ -262,12 +262,12 @@ CREATE INDEX execution_contracts_task_id ON execution_contracts ("task_id", crea
 
 CREATE TABLE gotcha (
   "id" TEXT PRIMARY KEY,
-  "status" TEXT,
-  "writer_role" TEXT,
   "title" TEXT,
   "summary" TEXT,
   "body" TEXT,
   "scope" TEXT,
+  "status" TEXT,
+  "writer_role" TEXT,
   "source_task_id" TEXT,
   "artifact_ids_json" TEXT,
   "is_test" INTEGER NOT NULL,
@@ -289,14 +289,14 @@ CREATE INDEX gotcha_source_task_id ON gotcha ("source_task_id", created_seq);
 
 CREATE TABLE irl_reviews (
   "id" TEXT PRIMARY KEY,
-  "status" TEXT,
-  "writer_role" TEXT,
   "summary" TEXT,
   "title" TEXT,
   "decision" TEXT,
   "body" TEXT,
+  "status" TEXT,
   "review_id" TEXT,
   "event_type" TEXT,
+  "writer_role" TEXT,
   "is_test" INTEGER NOT NULL,
   "created_at" TEXT NOT NULL,
   "updated_at" TEXT NOT NULL,
@@ -316,12 +316,12 @@ CREATE INDEX irl_reviews_review_id ON irl_reviews ("review_id", created_seq);
 
 CREATE TABLE learned (
   "id" TEXT PRIMARY KEY,
-  "status" TEXT,
-  "writer_role" TEXT,
   "title" TEXT,
   "summary" TEXT,
   "body" TEXT,
   "scope" TEXT,
+  "status" TEXT,
+  "writer_role" TEXT,
   "source_task_id" TEXT,
   "source_learning_id" TEXT,
   "artifact_ids_json" TEXT,
@@ -345,12 +345,12 @@ CREATE INDEX learned_source_learning_id ON learned ("source_learning_id", create
 
 CREATE TABLE learning (
   "id" TEXT PRIMARY KEY,
-  "status" TEXT,
-  "writer_role" TEXT,
   "title" TEXT,
   "summary" TEXT,
   "body" TEXT,
   "scope" TEXT,
+  "status" TEXT,
+  "writer_role" TEXT,
   "source_task_id" TEXT,
   "source_gotcha_id" TEXT,
   "artifact_ids_json" TEXT,
@@ -374,13 +374,13 @@ CREATE INDEX learning_source_gotcha_id ON learning ("source_gotcha_id", created_
 
 CREATE TABLE notes (
   "id" TEXT PRIMARY KEY,
-  "status" TEXT,
-  "writer_role" TEXT,
   "summary" TEXT,
   "title" TEXT,
   "body" TEXT,
   "scope" TEXT,
   "task_id" TEXT,
+  "status" TEXT,
+  "writer_role" TEXT,
   "is_test" INTEGER NOT NULL,
   "created_at" TEXT NOT NULL,
   "updated_at" TEXT NOT NULL,
@@ -400,11 +400,11 @@ CREATE INDEX notes_task_id ON notes ("task_id", created_seq);
 
 CREATE TABLE plans (
   "id" TEXT PRIMARY KEY,
-  "status" TEXT,
-  "writer_role" TEXT,
   "title" TEXT,
   "summary" TEXT,
   "body" TEXT,
+  "status" TEXT,
+  "writer_role" TEXT,
   "task_id" TEXT,
   "assumptions_json" TEXT,
   "boundaries_json" TEXT,
@@ -427,14 +427,14 @@ CREATE INDEX plans_task_id ON plans ("task_id", created_seq);
 
 CREATE TABLE private_policy (
   "id" TEXT PRIMARY KEY,
-  "status" TEXT,
-  "writer_role" TEXT,
   "title" TEXT,
   "summary" TEXT,
   "body" TEXT,
   "trigger" TEXT,
   "priority" TEXT,
   "scope" TEXT,
+  "status" TEXT,
+  "writer_role" TEXT,
   "priority_rank" INTEGER,
   "is_test" INTEGER NOT NULL,
   "created_at" TEXT NOT NULL,
@@ -455,8 +455,6 @@ CREATE INDEX private_policy_priority_rank ON private_policy ("priority_rank", cr
 
 CREATE TABLE reports (
   "id" TEXT PRIMARY KEY,
-  "status" TEXT,
-  "writer_role" TEXT,
   "title" TEXT,
   "report_type" TEXT,
   "path" TEXT,
@@ -470,6 +468,8 @@ CREATE TABLE reports (
   "scope" TEXT,
   "task_id" TEXT,
   "filters_json" TEXT,
+  "status" TEXT,
+  "writer_role" TEXT,
   "is_test" INTEGER NOT NULL,
   "created_at" TEXT NOT NULL,
   "updated_at" TEXT NOT NULL,
@@ -490,8 +490,6 @@ CREATE INDEX reports_task_id ON reports ("task_id", created_seq);
 
 CREATE TABLE retrospectives (
   "id" TEXT PRIMARY KEY,
-  "status" TEXT,
-  "writer_role" TEXT,
   "summary" TEXT,
   "title" TEXT,
   "body" TEXT,
@@ -499,6 +497,8 @@ CREATE TABLE retrospectives (
   "changed_json" TEXT,
   "next_priorities_json" TEXT,
   "task_id" TEXT,
+  "status" TEXT,
+  "writer_role" TEXT,
   "is_test" INTEGER NOT NULL,
   "created_at" TEXT NOT NULL,
   "updated_at" TEXT NOT NULL,
@@ -518,14 +518,14 @@ CREATE INDEX retrospectives_task_id ON retrospectives ("task_id", created_seq);
 
 CREATE TABLE schema_version (
   "id" TEXT PRIMARY KEY,
-  "status" TEXT,
-  "writer_role" TEXT,
   "schema_version" INTEGER,
   "migration_id" TEXT,
   "tool_version" TEXT,
   "manifest_hash" TEXT,
   "oldest_writer" INTEGER,
   "applied_at" TEXT,
+  "status" TEXT,
+  "writer_role" TEXT,
   "is_test" INTEGER NOT NULL,
   "created_at" TEXT NOT NULL,
   "updated_at" TEXT NOT NULL,
@@ -544,8 +544,6 @@ CREATE INDEX schema_version_test ON schema_version (is_test) WHERE is_test = 1;
 
 CREATE TABLE source_locks (
   "id" TEXT PRIMARY KEY,
-  "status" TEXT,
-  "writer_role" TEXT,
   "source_id" TEXT,
   "authority_tier" TEXT,
   "url_or_repository" TEXT,
@@ -556,6 +554,8 @@ CREATE TABLE source_locks (
   "content_hash" TEXT,
   "license" TEXT,
   "supersedes" TEXT,
+  "status" TEXT,
+  "writer_role" TEXT,
   "is_test" INTEGER NOT NULL,
   "created_at" TEXT NOT NULL,
   "updated_at" TEXT NOT NULL,
@@ -575,8 +575,6 @@ CREATE INDEX source_locks_source_id ON source_locks ("source_id", created_seq);
 
 CREATE TABLE subagent_packets (
   "id" TEXT PRIMARY KEY,
-  "status" TEXT,
-  "writer_role" TEXT,
   "summary" TEXT,
   "title" TEXT,
   "body" TEXT,
@@ -584,6 +582,8 @@ CREATE TABLE subagent_packets (
   "payload_sha256" TEXT,
   "packet_type" TEXT,
   "task_id" TEXT,
+  "status" TEXT,
+  "writer_role" TEXT,
   "is_test" INTEGER NOT NULL,
   "created_at" TEXT NOT NULL,
   "updated_at" TEXT NOT NULL,
@@ -603,12 +603,12 @@ CREATE INDEX subagent_packets_task_id ON subagent_packets ("task_id", created_se
 
 CREATE TABLE tasks (
   "id" TEXT PRIMARY KEY,
-  "status" TEXT,
-  "writer_role" TEXT,
   "title" TEXT,
   "summary" TEXT,
   "body" TEXT,
   "scope" TEXT,
+  "status" TEXT,
+  "writer_role" TEXT,
   "source_task_id" TEXT,
   "assumptions_json" TEXT,
   "boundaries_json" TEXT,
@@ -632,8 +632,6 @@ CREATE INDEX tasks_source_task_id ON tasks ("source_task_id", created_seq);
 
 CREATE TABLE trace_events (
   "id" TEXT PRIMARY KEY,
-  "status" TEXT,
-  "writer_role" TEXT,
   "kind" TEXT,
   "summary" TEXT,
   "task_id" TEXT,
@@ -643,6 +641,7 @@ CREATE TABLE trace_events (
   "level" TEXT,
   "environment" TEXT,
   "session_id" TEXT,
+  "status" TEXT,
   "status_message" TEXT,
   "model" TEXT,
   "provider" TEXT,
@@ -656,6 +655,7 @@ CREATE TABLE trace_events (
   "output_ref" TEXT,
   "body" TEXT,
   "redaction_status" TEXT,
+  "writer_role" TEXT,
   "is_test" INTEGER NOT NULL,
   "created_at" TEXT NOT NULL,
   "updated_at" TEXT NOT NULL,
@@ -677,8 +677,6 @@ CREATE INDEX trace_events_trace_id ON trace_events ("trace_id", created_seq);
 
 CREATE TABLE verification_events (
   "id" TEXT PRIMARY KEY,
-  "status" TEXT,
-  "writer_role" TEXT,
   "summary" TEXT,
   "title" TEXT,
   "body" TEXT,
@@ -697,6 +695,8 @@ CREATE TABLE verification_events (
   "observation_json" TEXT,
   "exit_code" INTEGER,
   "duration_ms" INTEGER,
+  "status" TEXT,
+  "writer_role" TEXT,
   "is_test" INTEGER NOT NULL,
   "created_at" TEXT NOT NULL,
   "updated_at" TEXT NOT NULL,

@@ -22,8 +22,8 @@ FORMAT = 1
 CHUNK = 1_000
 # Of more matches than these the newest are ranked, so that a word that stands everywhere costs no more than a rare one.
 MOST_RANKED = 10_000
-# A piece of text that stands inside more words than these is looked for in the texts themselves.
-MOST_TERMS = 500
+# A piece of text that stands in more different chunks than these, or in longer ones, is looked for in the texts themselves.
+MOST_CHUNKS, LONGEST_CHUNK = 500, 500
 # How long to wait for another process that writes into the index; what it writes at once takes a fraction of a second.
 BUSY_MS = 10_000
 # What a match in title, summary and body counts.
@@ -32,8 +32,8 @@ _SNIPPET_WORDS, _SNIPPET_CHARACTERS = 20, 140
 # Long texts are no filters; they stand in the columns that are searched.
 _NO_FILTERS = frozenset({"title", "summary", "body"})
 
-# docs is what is chosen by and stays narrow, texts is what is searched, words the index of their stems, and terms holds
-# every word as it is spelled, so that a piece of a word is found without reading the texts.
+# docs is what is chosen by and stays narrow, texts is what is searched, words the index of their stems; chunks holds every
+# run of text between blanks, without case, so that a piece of a word is found, or known to be nowhere, without the texts.
 SCHEMA = """
 CREATE TABLE position (seq INTEGER NOT NULL, chain_hash TEXT NOT NULL, format TEXT NOT NULL);
 CREATE TABLE docs (
@@ -41,6 +41,9 @@ CREATE TABLE docs (
   record_id TEXT NOT NULL UNIQUE,
   record_kind TEXT NOT NULL,
   record_task TEXT,
+  status TEXT,
+  created_at TEXT,
+  scope TEXT,
   record TEXT NOT NULL
 );
 CREATE TABLE texts (n INTEGER PRIMARY KEY, title TEXT NOT NULL, summary TEXT NOT NULL, body TEXT NOT NULL);
@@ -55,18 +58,20 @@ CREATE TRIGGER texts_changed AFTER UPDATE ON texts BEGIN
   INSERT INTO words (words, rowid, title, summary, body) VALUES ('delete', old.n, old.title, old.summary, old.body);
   INSERT INTO words (rowid, title, summary, body) VALUES (new.n, new.title, new.summary, new.body);
 END;
-CREATE TABLE terms (term TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE chunks (chunk TEXT PRIMARY KEY) WITHOUT ROWID;
 """
+OWN_COLUMNS = ("record_task", "status", "created_at", "scope")
 
 PUT_DOC = """
-INSERT INTO docs (record_id, record_kind, record_task, record) VALUES (?, ?, ?, ?)
-ON CONFLICT (record_id) DO UPDATE SET record_task = excluded.record_task, record = excluded.record
+INSERT INTO docs (record_id, record_kind, record_task, status, created_at, scope, record) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (record_id) DO UPDATE SET record_task = excluded.record_task, status = excluded.status, scope = excluded.scope,
+  record = excluded.record
 """
 PUT_TEXT = """
 INSERT INTO texts (n, title, summary, body) SELECT n, ?2, ?3, ?4 FROM docs WHERE record_id = ?1
 ON CONFLICT (n) DO UPDATE SET title = excluded.title, summary = excluded.summary, body = excluded.body
 """
-PUT_TERM = "INSERT OR IGNORE INTO terms (term) VALUES (?)"
+PUT_CHUNK = "INSERT OR IGNORE INTO chunks (chunk) VALUES (?)"
 
 
 class _Worthless(Exception):
@@ -85,7 +90,7 @@ def find(
     """Records that a query finds, best first: id, kind, title, status, created_at, score, matched, snippet.
 
     `where` holds conditions as Store.list takes them; `record_task` stands for the column of a kind's task. A limit of
-    None or below 0 is no limit. The store is let go of while the index follows the ledger and is searched.
+    None or below 0 is no limit. The store is let go of while the index follows the ledger.
     """
     apsw = _apsw()
     query = Query(text)
@@ -125,19 +130,11 @@ def discard(path: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def searched_kinds() -> tuple[str, ...]:
-    """The kinds of records that have a text to search."""
-    return tuple(kind for kind, entry in _index.KINDS.items() if entry.search)
-
-
 # --- what is asked --------------------------------------------------------------------------------
 
 _PIECES = re.compile(r'"([^"]*)"|[^\s"]+')
 _LETTER = re.compile(r"[^\W_]")
 _SIGN = re.compile(r"\W|_")
-_ASCII = re.compile(r"[a-z0-9]+")
-# A word with an ASCII letter or digit in it; accents that stand as characters of their own belong to it.
-_WORD = re.compile(r"(?:[^\W_]|[\u0300-\u036f])+")
 _EDGES = ".,;:!?()[]{}'`…“”‘’„«»"
 
 
@@ -186,16 +183,16 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """What has to stand in a text; `part` of it is looked for first, because that is fast."""
+    """What has to stand in a text: its parts between blanks, and all of it."""
 
-    part: str
+    parts: tuple[str, ...]
     regex: re.Pattern[str]
 
     @classmethod
     def piece(cls, term: Term) -> Pattern:
         """The term as it stands, also in the midst of a word; a blank in it is any white space."""
-        parts = term.literal.split()
-        return cls(max(parts, key=len), re.compile(r"\s+".join(map(re.escape, parts)), re.IGNORECASE))
+        parts = tuple(term.literal.split())
+        return cls(parts, re.compile(r"\s+".join(map(re.escape, parts)), re.IGNORECASE))
 
     @classmethod
     def whole(cls, term: Term) -> Pattern:
@@ -203,10 +200,11 @@ class Pattern:
         piece = cls.piece(term)
         before = r"(?<![^\W_])" if _LETTER.match(term.literal) else ""
         after = r"(?![^\W_])" if _LETTER.match(term.literal[-1]) else ""
-        return cls(piece.part, re.compile(before + piece.regex.pattern + after, re.IGNORECASE))
+        return cls(piece.parts, re.compile(before + piece.regex.pattern + after, re.IGNORECASE))
 
     def stands_in(self, text: str) -> bool:
-        return self.part in text and self.regex.search(text) is not None
+        # Looking for the parts is fast, and most texts do not have them.
+        return all(part in text for part in self.parts) and self.regex.search(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,10 +225,6 @@ class Reading:
             weight += found
         return weight
 
-    def runs(self) -> list[str]:
-        """The runs of ASCII letters and digits in the patterns: each stands inside one word of a text that matches."""
-        return list(dict.fromkeys(run for pattern in self.patterns for run in _ASCII.findall(pattern.part)))
-
 
 def folded(text: str) -> str:
     """Text without case, composed, so that two spellings of a character are one."""
@@ -242,8 +236,12 @@ def _term(piece: str, quoted: str | None) -> Term:
         literal, exact = " ".join(quoted.split()), True
     else:
         literal, exact = piece.strip(_EDGES) if _LETTER.search(piece) else piece, "%" in piece or "_" in piece
-    phrase = f'"{literal}"' if _LETTER.search(literal) else None
-    return Term(phrase, folded(literal), exact)
+    return Term(_phrase(literal) if _LETTER.search(literal) else None, folded(literal), exact)
+
+
+def _phrase(text: str) -> str:
+    """Text as FTS5 takes it: words in this order, none of them an operator."""
+    return '"' + text.replace('"', " ") + '"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,18 +251,18 @@ class Choice:
     kinds: tuple[str, ...] | None
     where: Mapping[str, Any]
 
-    def condition(self) -> tuple[str, list[Any]]:
-        """SQL that starts with AND, and its values; nothing where every record may answer."""
+    def condition(self) -> tuple[list[str], list[Any]]:
+        """SQL conditions and their values; none where every record may answer."""
         parts, values = conditions(self.where, self._spelled)
         if self.kinds is not None:
             parts.append(f"docs.record_kind IN ({', '.join('?' * len(self.kinds))})")
             values.extend(self.kinds)
-        return "".join(f" AND {part}" for part in parts), values
+        return parts, values
 
     def _spelled(self, column: str) -> str:
+        if column in OWN_COLUMNS:
+            return f"docs.{column}"
         kinds = self.kinds if self.kinds is not None else tuple(_index.KINDS)
-        if column == "record_task":
-            return "docs.record_task"
         known = column in schema.BASE_COLUMNS or any(column in _index.KINDS[kind].columns for kind in kinds)
         if not known or column in _NO_FILTERS or column.endswith("_json"):
             raise ValueError(f"{column!r} cannot be a condition of a search")
@@ -365,9 +363,9 @@ class Index:
         while True:
             position, entries = self._behind(store)
             durable = [entry for entry in entries if store.committed_seq is None or entry["seq"] <= store.committed_seq]
-            store.release()
             if not durable:
                 break
+            store.release()
             if self._apply(position, durable) and len(entries) < CHUNK - 1 and store.committed_seq is None:
                 break
         with self._transaction("BEGIN IMMEDIATE" if entries and not durable else "BEGIN", commit=False):
@@ -403,8 +401,8 @@ class Index:
         documents = [_document(entry) for entry in kept]
         self._db.executemany(PUT_DOC, (document for document, _ in documents))
         self._db.executemany(PUT_TEXT, ((document[0], *texts) for document, texts in documents))
-        terms = {term for _, texts in documents for text in texts for term in _terms(text)}
-        self._db.executemany(PUT_TERM, ((term,) for term in sorted(terms)))
+        chunks = {chunk for _, texts in documents for text in texts for chunk in folded(text).split()}
+        self._db.executemany(PUT_CHUNK, ((chunk,) for chunk in sorted(chunks)))
         self._db.execute("UPDATE position SET seq = ?, chain_hash = ?", (entries[-1]["seq"], entries[-1]["chain_hash"]))
 
     # --- answering --------------------------------------------------------------------------------
@@ -413,51 +411,66 @@ class Index:
         """A page of hits of the strictest reading that finds anything."""
         for reading in query.readings():
             self._db.create_scalar_function("weigh", reading.weigh, 3, deterministic=True)
-            for match in [reading.match] if reading.match else self._around(reading):
-                ranked = self._ranked(reading, match, chosen, limit, offset)
-                if ranked or (offset and self._ranked(reading, match, chosen, 1, 0)):
+            for around in self._around(reading.patterns):
+                ranked = self._ranked(reading, around, chosen, limit, offset)
+                if ranked or (offset and self._ranked(reading, around, chosen, 1, 0)):
                     return self._hits(reading, ranked)
         return []
 
-    def _around(self, reading: Reading) -> Iterator[str | None]:
-        """Queries for the words that hold the pieces of a reading, None for all texts; nothing where no word does."""
+    def _around(self, patterns: Sequence[Pattern]) -> Iterator[str | None]:
+        """Queries that every text with these patterns meets, None for one that any text meets; none where no text can."""
         groups: list[str] = []
-        known = True
-        for run in reading.runs():
-            found = "SELECT term FROM terms WHERE instr(lower(term), ?) LIMIT ?"
-            terms = [term for (term,) in self._db.execute(found, (run, MOST_TERMS + 1))]
-            if not terms:
+        sure = True
+        for part in dict.fromkeys(part for pattern in patterns for part in pattern.parts):
+            chunks = self._chunks(part)
+            if not chunks:
                 return
-            if len(terms) <= MOST_TERMS:
-                groups.append(f"({' OR '.join(f'{chr(34)}{term}{chr(34)}' for term in terms)})")
-                known = known and all(term.isascii() for term in terms)
+            if len(chunks) <= MOST_CHUNKS and all(_LETTER.search(chunk) and len(chunk) <= LONGEST_CHUNK for chunk in chunks):
+                groups.append("(" + " OR ".join(_phrase(chunk) for chunk in chunks) + ")")
+                sure = sure and all(chunk.isascii() for chunk in chunks)
         if groups:
             yield " AND ".join(groups)
-        # FTS5 may part words in other scripts differently.
-        if not groups or not known:
+        # FTS5 may see words and cases of other scripts with other eyes.
+        if not groups or not sure:
             yield None
 
+    def _chunks(self, part: str) -> list[str]:
+        """Chunks that hold a piece of text; no more than needed to say that they are too many."""
+        sql = "SELECT chunk FROM chunks WHERE instr(chunk, ?) LIMIT ?"
+        return [chunk for (chunk,) in self._db.execute(sql, (part, MOST_CHUNKS + 1))]
+
     def _ranked(
-        self, reading: Reading, match: str | None, chosen: Choice, limit: int | None, offset: int
+        self, reading: Reading, around: str | None, chosen: Choice, limit: int | None, offset: int
     ) -> list[tuple[int, float]]:
         """(n, score) of the records of a page, best first, the newer of two equals first."""
         condition, values = chosen.condition()
-        source = "texts" if match is None else "words"
-        weighed = "weigh(texts.title, texts.summary, texts.body)"
-        score = weighed if reading.match is None else f"-bm25(words, {', '.join(map(str, WEIGHTS))})"
-        sql = f"SELECT {source}.rowid AS n, {score} AS score FROM {source}"
-        sql += f" JOIN docs ON docs.n = {source}.rowid" if condition else ""
-        sql += " JOIN texts ON texts.n = words.rowid" if match is not None and reading.patterns else ""
-        sql += f" WHERE {'1' if match is None else 'words MATCH ?'}{condition}"
-        sql += f" AND {weighed} IS NOT NULL" if reading.patterns else ""
-        sql = f"SELECT n, score FROM ({sql} ORDER BY {source}.rowid DESC LIMIT ?) ORDER BY score DESC, n DESC LIMIT ? OFFSET ?"
+        weight = "weigh(texts.title, texts.summary, texts.body)"
+        if reading.match is None:
+            source, score, parts = "texts", weight, []
+        else:
+            source, score, parts = "words", f"-bm25(words, {', '.join(map(str, WEIGHTS))})", ["words MATCH ?"]
+            values = [reading.match, *values]
+        tables = [source]
+        if condition:
+            tables.append(f"docs ON docs.n = {source}.rowid")
+            parts += condition
+        if around is not None:
+            # The plus sign keeps FTS5 from being asked once for each of them.
+            plus = "+" if source == "words" else ""
+            parts.append(f"{plus}{source}.rowid IN (SELECT rowid FROM words WHERE words MATCH ?)")
+            values.append(around)
+        if reading.patterns:
+            if source == "words":
+                tables.append("texts ON texts.n = words.rowid")
+            parts.append(f"{weight} IS NOT NULL")
+        found = f"SELECT {source}.rowid AS n, {score} AS score FROM {' JOIN '.join(tables)} WHERE {' AND '.join(parts)}"
+        sql = f"SELECT n, score FROM ({found} ORDER BY {source}.rowid DESC LIMIT ?) ORDER BY score DESC, n DESC LIMIT ? OFFSET ?"
         most, page = (-1, -1) if limit is None else (max(MOST_RANKED, offset + limit), limit)
-        matched = [] if match is None else [match]
-        return self._db.execute(sql, (*matched, *values, most, page, offset)).fetchall()
+        return self._db.execute(sql, (*values, most, page, offset)).fetchall()
 
     def _hits(self, reading: Reading, ranked: Sequence[tuple[int, float]]) -> list[Row]:
         hits: list[Row] = []
-        columns = "record_id, record_kind, record ->> 'status', record ->> 'created_at', title, summary, body"
+        columns = "record_id, record_kind, status, created_at, title, summary, body"
         for n, score in ranked:
             found = self._db.execute(f"SELECT {columns} FROM docs JOIN texts USING (n) WHERE n = ?", (n,)).fetchone()
             record_id, kind, status, created_at, *texts = found
@@ -469,7 +482,7 @@ class Index:
                     "title": _label(texts),
                     "status": status,
                     "created_at": created_at,
-                    "score": round(score, 6),
+                    "score": float(f"{score:.6g}"),
                     "matched": "words" if reading.match else "text",
                     "snippet": " ".join(snippet.split()),
                 }
@@ -491,22 +504,16 @@ def _is_searched(kind: str) -> bool:
     return kind in _index.KINDS and bool(_index.KINDS[kind].search)
 
 
-def _document(entry: Row) -> tuple[tuple[str, str, str | None, str], tuple[str, str, str]]:
+def _document(entry: Row) -> tuple[tuple[Any, ...], tuple[str, str, str]]:
     """The rows of docs and texts that stand for an entry's record."""
     record = ledger.content_record(entry["content"])
     names = _index.KINDS[entry["kind"]].search
     title, summary = (str(record.get(name) or "") if name in names else "" for name in ("title", "summary"))
     body = "\n".join(_text(name, record[name]) for name in names if name not in ("title", "summary") and record.get(name))
     filters = {name: value for name, value in record.items() if name not in _NO_FILTERS and not name.endswith("_json")}
+    own = [filters.pop(name, None) for name in OWN_COLUMNS[1:]]
     kept = json.dumps(filters, ensure_ascii=False, separators=(",", ":"))
-    return (entry["record_id"], entry["kind"], entry["task_id"], kept), (title, summary, body)
-
-
-def _terms(text: str) -> Iterator[str]:
-    """The words of a text in which a run of ASCII letters and digits can stand."""
-    if text.isascii():
-        return iter(_ASCII.findall(text.lower()))
-    return (word for word in _WORD.findall(text) if _ASCII.search(word.lower()))
+    return (entry["record_id"], entry["kind"], entry["task_id"], *own, kept), (title, summary, body)
 
 
 def _text(name: str, value: Any) -> str:
