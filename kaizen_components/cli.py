@@ -20,6 +20,8 @@ from .record import Input, Spec
 # Flags of the program itself, on every operation: flag -> whether it takes a value.
 GLOBAL_FLAGS = {"--json": False, "--help": False, "--version": False}
 MAX_FILE_BYTES = 16_000_000
+# Typer catches a KeyboardInterrupt and returns this instead.
+INTERRUPTED = 130
 
 
 def main(argv: list[str] | None = None, home: Path | None = None) -> int:
@@ -80,6 +82,8 @@ def _answer(arguments: list[str], home: Path | None, as_json: bool) -> tuple[Op 
         return None
     except TyperException as fault:
         raise _usage(fault, name) from None
+    if answer == INTERRUPTED:
+        raise KeyboardInterrupt
     return answer if isinstance(answer, tuple) else None
 
 

@@ -378,7 +378,7 @@ def _signal(words: list[str], hits: list[Hit]) -> int:
 def _sentences(prose: str) -> list[str]:
     """The sentences of a Markdown text: a heading, a list item or an empty line begins a new one as well."""
     blocks: list[list[str]] = [[]]
-    for line in prose.splitlines():
+    for line in prose.split("\n"):
         if blocks[-1] and _NEW_BLOCK.match(line):
             blocks.append([])
         if _WORD.search(line):
@@ -409,16 +409,18 @@ def _without_code(text: str) -> str:
 
 
 def _without_fences(text: str) -> str:
-    lines = text.splitlines(keepends=True)
+    lines = text.split("\n")
     opened, fence = -1, ""
     for number, line in enumerate(lines):
         match = _FENCE.match(line)
         if match and opened < 0:
-            opened, fence = number, match[1]
+            # Backticks with more behind them on the line are code within the text.
+            if match[1][0] == "~" or "`" not in line[match.end() :]:
+                opened, fence = number, match[1]
         elif match and match[1].startswith(fence) and not line[match.end() :].strip():
-            lines[opened : number + 1] = [_blank(inside) for inside in lines[opened : number + 1]]
+            lines[opened : number + 1] = [" " * len(inside) for inside in lines[opened : number + 1]]
             opened = -1
-    return "".join(lines)
+    return "\n".join(lines)
 
 
 def _without_spans(text: str) -> str:

@@ -21,7 +21,14 @@ TEXT
 }
 
 say() { printf '%s\n' "setup: $*"; }
-step() { printf '\n%s\n' "== $*"; }
+# check NAME ARGUMENTS...: run Python with the arguments, and remember the name where it fails.
+failed=
+check() {
+  local name=$1
+  shift
+  printf '\n%s\n' "== $name"
+  "$python" "$@" || failed="$failed, $name"
+}
 die() {
   printf '%s\n' "setup: $1" >&2
   shift
@@ -187,17 +194,13 @@ case $mode in
   test)
     install test "$checkout/requirements-kaizen.txt" "$checkout/requirements-test.txt"
     cd -- "$checkout"
-    step "ruff check"
-    "$python" -m ruff check
-    step "ruff format --check"
-    "$python" -m ruff format --check
-    step "pyright"
-    "$python" -m pyright --pythonpath "$python"
-    step "generated files"
-    "$python" support_scripts/generate.py --check
-    step "tests on the sqlite engine (the quick ones)"
-    KAIZEN_DB_ENGINE=sqlite "$python" -m pytest -n 2 -m "not slow and not soak"
-    step "tests"
-    "$python" -m pytest -n 2
+    # One run shows every fault; pytest speaks last.
+    check "ruff check" -m ruff check
+    check "ruff format" -m ruff format --check
+    check "pyright" -m pyright --pythonpath "$python"
+    check "generated files" support_scripts/generate.py --check
+    KAIZEN_DB_ENGINE=sqlite check "tests on sqlite, the quick ones" -m pytest -n 2 -m "not slow and not soak"
+    check "tests" -m pytest -n 2
+    [ -z "$failed" ] || die "not green:${failed#,}"
     ;;
 esac

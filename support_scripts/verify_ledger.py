@@ -449,6 +449,8 @@ def verify_file(path: Path, head: str | None, expect: list[tuple[int, str]]) -> 
         return plane
     except sqlite3.Error as fault:
         raise Fault(f"the file is damaged: {getattr(fault, 'sqlite_errorname', type(fault).__name__)}") from None
+    except UnicodeError:
+        raise Fault("the file is damaged: its schema holds text that is no UTF-8") from None
     finally:
         database.close()
 

@@ -82,7 +82,17 @@ class Reader:
             shutil.copytree(ROOT / name, folder / name)
         monkeypatch.chdir(folder)
         monkeypatch.setenv("TMPDIR", str(folder.parent))
-        monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+        # The command as pip installs it.
+        command = folder.parent / "bin" / "kaizen"
+        command.parent.mkdir()
+        command.write_text(
+            f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(folder)!r})\n"
+            "from kaizen_components.cli import main\nraise SystemExit(main())\n",
+            encoding="utf-8",
+        )
+        command.chmod(0o755)
+        path = [str(command.parent), str(Path(sys.executable).parent), os.environ["PATH"]]
+        monkeypatch.setenv("PATH", os.pathsep.join(path))
 
     def type(self, line: str) -> None:
         """Run one line as it stands there; it must succeed."""
@@ -90,9 +100,9 @@ class Reader:
             return
         line = self.filled(line)
         words = shlex.split(line)
-        start = 2 if words[:2] == ["python", "kaizen.py"] else 1 if words[0] == "kaizen" else 0
-        if start and not SHELL.search(re.sub(r"'[^']*'", "", line)):
-            self.call(words[start:], line)
+        here = Path.cwd() == self.folder and "KAIZEN_REPO_ROOT" in os.environ
+        if here and words[:2] == ["python", "kaizen.py"] and not SHELL.search(re.sub(r"'[^']*'", "", line)):
+            self.call(words[2:], line)
         else:
             self.shell(line)
 
@@ -117,10 +127,11 @@ class Reader:
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
         where, _, rest = state.read_text(encoding="utf-8").partition("\n")
         self.patch.chdir(where)
-        for entry in rest.split("\0"):
-            name, _, value = entry.partition("=")
-            if name.startswith("KAIZEN_"):
-                self.patch.setenv(name, value)
+        after = dict(entry.split("=", 1) for entry in rest.split("\0") if entry.startswith("KAIZEN_"))
+        for name in [name for name in os.environ if name.startswith("KAIZEN_") and name not in after]:
+            self.patch.delenv(name)
+        for name, value in after.items():
+            self.patch.setenv(name, value)
         self.note(done.stdout, None)
 
     def note(self, answer: str, operation: str | None) -> None:
@@ -145,12 +156,17 @@ class Reader:
         if "SEQ:CHAIN_HASH" in line:
             assert self.receipt, f"no earlier command showed a receipt: {line}"
             line = line.replace("SEQ:CHAIN_HASH", self.receipt)
+        line = ANY_ID.sub(lambda match: self.ids.get(_index.PREFIXES[match[0].split("_")[0]], match[0]), line)
         return PLACEHOLDER.sub(given, line)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_every_command_of_the_document_works(path, kz, plane, monkeypatch):
+def test_every_command_of_the_document_works(path, kz, plane, template, monkeypatch):
     reader = Reader(kz, plane, monkeypatch)
+    if path.parent.name == "evals":
+        # A command surface shows single commands, for records that are there already.
+        shutil.copytree(template[0], plane, dirs_exist_ok=True)
+        reader.ids = {_index.PREFIXES[given.split("_")[0]]: given for given in reversed(template[1].values())}
     for line in commands(path):
         reader.type(line)
 
@@ -219,17 +235,17 @@ def test_python_that_a_document_shows_is_python(path):
         ast.parse(block)
 
 
-def test_the_linked_launcher_of_the_readme_keeps_its_records_in_its_own_project(tmp_path):
+def test_a_launcher_that_names_its_project_in_the_environment_keeps_its_records_there(tmp_path):
     project = tmp_path / "other"
     project.mkdir()
-    launcher = next(
-        block for block in blocks((ROOT / "README.md").read_text(encoding="utf-8"), "python") if "args import main" in block
+    launcher = "import os\nos.environ.setdefault('KAIZEN_REPO_ROOT', os.path.dirname(os.path.abspath(__file__)))\n"
+    (project / "kaizen.py").write_text(
+        f"{launcher}from kaizen_components.args import main\nraise SystemExit(main())\n", encoding="utf-8"
     )
-    (project / "kaizen.py").write_text(launcher, encoding="utf-8")
     (project / "kaizen_components").symlink_to(ROOT / "kaizen_components", target_is_directory=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KAIZEN_")}
     done = subprocess.run(
-        [sys.executable, "kaizen.py", "K1", "--json"], cwd=project, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "kaizen.py", "K1"], cwd=project, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert (project / "AI" / "db" / "kaizen.db").is_file()

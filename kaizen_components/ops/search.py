@@ -1,12 +1,13 @@
 """Search: records of every kind, found by what their texts say."""
 
+import textwrap
 from typing import ClassVar
 
 from .. import denial
 from ..fields import RawText, Vocabulary
 from ..op import Result, op
 from ..record import Field
-from ..store import Store
+from ..store import Row, Store
 from . import _index
 from .lifecycle import Annotated, Listing
 
@@ -33,5 +34,20 @@ def record_search(wanted: Search, store: Store) -> Result:
     limit, offset = wanted.window()
     hits = search.find(store, wanted.query, kinds=wanted.kind, where=wanted.where(), limit=limit, offset=offset)
     columns = ("id", "kind", "title", "status", "created_at", "score", "snippet")
-    records = [{name: hit[name] for name in columns} for hit in hits]
-    return Result(records=records, count=len(records), query=wanted.query)
+    result = Result(records=[{name: hit[name] for name in columns} for hit in hits], count=len(hits), query=wanted.query)
+    result.view = lambda width: _page(hits, wanted.query, width)
+    return result
+
+
+def _page(hits: list[Row], query: str, width: int) -> str:
+    """The hits for a person: what each is, its title, and where it matched if not there."""
+    lines: list[str] = []
+    for hit in hits:
+        at = hit["created_at"][:16].replace("T", " ")
+        lines.append(f"{hit['id']}  {hit['kind']}, {hit['status']}, {at}, score {hit['score']:.3g}")
+        told = [hit["title"]] if hit["snippet"].replace("[", "").replace("]", "") != hit["title"] else []
+        for text in (*told, hit["snippet"]):
+            lines += textwrap.wrap(text, max(width - 4, 20), initial_indent="    ", subsequent_indent="    ")
+        lines.append("")
+    found = f"{len(hits)} record{'' if len(hits) == 1 else 's'}" if hits else "Nothing"
+    return "\n".join([*lines, f"{found} found for: {query}"])

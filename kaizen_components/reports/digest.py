@@ -87,7 +87,7 @@ def _section(store: Store, name: str, limit: int | None, hits: list[Row]) -> lis
 def _matches(store: Store, kind: str, query: str | None) -> list[Row]:
     from ..store import search
 
-    return search.find(store, query or "", kinds=(kind,), where={"retired_reason": None}, limit=LOOKED_AT)
+    return search.find(store, query or "", kinds=(kind,), limit=LOOKED_AT, loosely=True)
 
 
 def _proofs(store: Store, proof_id: str | None) -> list[Row]:

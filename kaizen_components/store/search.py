@@ -6,7 +6,7 @@ import contextlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ CHUNK = 1_000
 MOST_RANKED = 10_000
 # A piece of text that stands in more different chunks than these, or in longer ones, is looked for in the texts themselves.
 MOST_CHUNKS, LONGEST_CHUNK = 500, 500
+# A query of more terms is looked for as it stands; so many of its longest parts are looked up before the texts are read.
+MOST_TERMS, MOST_PARTS = 1_000, 20
 # How long to wait for another process that writes into the index; what it writes at once takes a fraction of a second.
 BUSY_MS = 10_000
 # What a match in title, summary and body counts.
@@ -50,7 +52,6 @@ CREATE TABLE texts (n INTEGER PRIMARY KEY, title TEXT NOT NULL, summary TEXT NOT
 CREATE VIRTUAL TABLE words USING fts5(
   title, summary, body, content='texts', content_rowid='n', tokenize="porter unicode61 remove_diacritics 2"
 );
-INSERT INTO words (words, rank) VALUES ('secure-delete', 1);
 CREATE TRIGGER texts_added AFTER INSERT ON texts BEGIN
   INSERT INTO words (rowid, title, summary, body) VALUES (new.n, new.title, new.summary, new.body);
 END;
@@ -58,7 +59,7 @@ CREATE TRIGGER texts_changed AFTER UPDATE ON texts BEGIN
   INSERT INTO words (words, rowid, title, summary, body) VALUES ('delete', old.n, old.title, old.summary, old.body);
   INSERT INTO words (rowid, title, summary, body) VALUES (new.n, new.title, new.summary, new.body);
 END;
-CREATE TABLE chunks (chunk TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE chunks (chunk TEXT NOT NULL, spelled TEXT NOT NULL, PRIMARY KEY (chunk, spelled)) WITHOUT ROWID;
 """
 OWN_COLUMNS = ("record_task", "status", "created_at", "scope")
 
@@ -71,7 +72,7 @@ PUT_TEXT = """
 INSERT INTO texts (n, title, summary, body) SELECT n, ?2, ?3, ?4 FROM docs WHERE record_id = ?1
 ON CONFLICT (n) DO UPDATE SET title = excluded.title, summary = excluded.summary, body = excluded.body
 """
-PUT_CHUNK = "INSERT OR IGNORE INTO chunks (chunk) VALUES (?)"
+PUT_CHUNK = "INSERT OR IGNORE INTO chunks (chunk, spelled) VALUES (?, ?)"
 
 
 class _Worthless(Exception):
@@ -86,14 +87,16 @@ def find(
     where: Where | None = None,
     limit: int | None = None,
     offset: int = 0,
+    loosely: bool = False,
 ) -> list[Row]:
     """Records that a query finds, best first: id, kind, title, status, created_at, score, matched, snippet.
 
     `where` holds conditions as Store.list takes them; `record_task` stands for the column of a kind's task. A limit of
-    None or below 0 is no limit. The store is let go of while the index follows the ledger.
+    None or below 0 is no limit. The store is let go of while the index follows the ledger. `loosely` takes records that
+    hold some of the words where none holds all of them, and no pieces of words.
     """
-    apsw = _apsw()
-    query = Query(text)
+    _apsw()
+    query = Query(text, loosely=loosely)
     if not query.terms:
         return []
     chosen = Choice(tuple(kinds) if kinds is not None else None, dict(where or {}))
@@ -103,7 +106,10 @@ def find(
             index = opener(store.plane.search)
             with contextlib.closing(index), index.caught_up(store):
                 return index.page(query, chosen, None if limit is None or limit < 0 else limit, offset)
-        except (_Worthless, apsw.Error, OSError) as fault:
+        except denial.Denial:
+            raise
+        except Exception as fault:
+            # A damaged file can make anything fail; what fails in a new index in memory as well is a defect of ours.
             if opener == Index.memory:
                 raise
             if opener == Index.file and not isinstance(fault, _unusable()):
@@ -158,8 +164,9 @@ class Term:
 class Query:
     """What a user wrote, as terms that must all match; nothing in it is an operator."""
 
-    def __init__(self, text: str) -> None:
-        plain = text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ").strip()
+    def __init__(self, text: str, *, loosely: bool = False) -> None:
+        self.loosely = loosely
+        plain = _storable(text).strip()
         terms = [_term(match[0], match[1]) for match in _PIECES.finditer(plain)]
         self.terms = list(dict.fromkeys(term for term in terms if term.literal))
         if plain and not self.terms:
@@ -171,8 +178,12 @@ class Query:
         Words by their stems, those with signs in them as they stand; signs ignored, but for % and _ and in quotes;
         each term as a piece of text, also in the midst of a word.
         """
-        phrases = " ".join(term.phrase for term in self.terms if term.phrase)
-        if phrases:
+        words = [term.phrase for term in self.terms if term.phrase]
+        if self.loosely:
+            yield from (Reading(link.join(words[:MOST_TERMS]), []) for link in (" ", " OR ") if words)
+            return
+        phrases = " ".join(words)
+        if phrases and len(self.terms) <= MOST_TERMS:
             strict = [term for term in self.terms if term.exact or term.has_signs]
             lenient = [term for term in strict if term.exact]
             yield Reading(phrases, [Pattern.whole(term) for term in strict])
@@ -279,7 +290,6 @@ class Index:
         self._db = database
         try:
             database.set_busy_timeout(BUSY_MS)
-            database.execute("PRAGMA secure_delete = ON")
             self._make()
         except BaseException:
             database.close()
@@ -401,8 +411,8 @@ class Index:
         documents = [_document(entry) for entry in kept]
         self._db.executemany(PUT_DOC, (document for document, _ in documents))
         self._db.executemany(PUT_TEXT, ((document[0], *texts) for document, texts in documents))
-        chunks = {chunk for _, texts in documents for text in texts for chunk in folded(text).split()}
-        self._db.executemany(PUT_CHUNK, ((chunk,) for chunk in sorted(chunks)))
+        chunks = {chunk for _, texts in documents for text in texts for chunk in _chunks(text)}
+        self._db.executemany(PUT_CHUNK, sorted(chunks))
         self._db.execute("UPDATE position SET seq = ?, chain_hash = ?", (entries[-1]["seq"], entries[-1]["chain_hash"]))
 
     # --- answering --------------------------------------------------------------------------------
@@ -421,8 +431,9 @@ class Index:
         """Queries that every text with these patterns meets, None for one that any text meets; none where no text can."""
         groups: list[str] = []
         sure = True
-        for part in dict.fromkeys(part for pattern in patterns for part in pattern.parts):
-            chunks = self._chunks(part)
+        parts = {part for pattern in patterns for part in pattern.parts}
+        for part in sorted(parts, key=lambda part: (-len(part), part))[:MOST_PARTS]:
+            chunks = self._holding(part)
             if not chunks:
                 return
             if len(chunks) <= MOST_CHUNKS and all(_LETTER.search(chunk) and len(chunk) <= LONGEST_CHUNK for chunk in chunks):
@@ -430,13 +441,13 @@ class Index:
                 sure = sure and all(chunk.isascii() for chunk in chunks)
         if groups:
             yield " AND ".join(groups)
-        # FTS5 may see words and cases of other scripts with other eyes.
+        # FTS5 may part and fold other scripts in its own way.
         if not groups or not sure:
             yield None
 
-    def _chunks(self, part: str) -> list[str]:
-        """Chunks that hold a piece of text; no more than needed to say that they are too many."""
-        sql = "SELECT chunk FROM chunks WHERE instr(chunk, ?) LIMIT ?"
+    def _holding(self, part: str) -> list[str]:
+        """Chunks, as they are spelled, that hold a piece of text; no more than needed to say that they are too many."""
+        sql = "SELECT coalesce(nullif(spelled, ''), chunk) FROM chunks WHERE instr(chunk, ?) LIMIT ?"
         return [chunk for (chunk,) in self._db.execute(sql, (part, MOST_CHUNKS + 1))]
 
     def _ranked(
@@ -512,8 +523,24 @@ def _document(entry: Row) -> tuple[tuple[Any, ...], tuple[str, str, str]]:
     body = "\n".join(_text(name, record[name]) for name in names if name not in ("title", "summary") and record.get(name))
     filters = {name: value for name, value in record.items() if name not in _NO_FILTERS and not name.endswith("_json")}
     own = [filters.pop(name, None) for name in OWN_COLUMNS[1:]]
-    kept = json.dumps(filters, ensure_ascii=False, separators=(",", ":"))
-    return (entry["record_id"], entry["kind"], entry["task_id"], *own, kept), (title, summary, body)
+    kept = json.dumps(filters, separators=(",", ":"))
+    return (entry["record_id"], entry["kind"], entry["task_id"], *own, kept), (
+        _storable(title),
+        _storable(summary),
+        _storable(body),
+    )
+
+
+def _chunks(text: str) -> Iterable[tuple[str, str]]:
+    """The runs of a text between blanks: each folded, and as it is spelled where folding may have changed its letters."""
+    if text.isascii():
+        return ((chunk, "") for chunk in text.lower().split())
+    return ((folded(chunk), "" if chunk.isascii() else chunk) for chunk in text.split())
+
+
+def _storable(text: str) -> str:
+    """Text without what a database cannot hold; escapes in JSON may stand for such characters."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")
 
 
 def _text(name: str, value: Any) -> str:

@@ -156,6 +156,8 @@ class Verifier:
         except sqlite3.Error as fault:
             name = getattr(fault, "sqlite_errorname", None) or type(fault).__name__
             raise Fault("file", f"The database file is damaged: SQLite stops with {name}.", reason=name) from None
+        except UnicodeError:
+            raise Fault("file", "The database file is damaged: its schema holds text that is no UTF-8.") from None
         if head is None:
             self.warnings.append("There is no ledger.head: only --expect can show whether the ledger's tail was cut.")
 

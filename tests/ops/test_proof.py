@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import signal
@@ -15,6 +16,8 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
+
+from kaizen_components import cli
 
 SECRET = "AKIA" + "ABCDEFGHIJKLMNOP"
 
@@ -429,3 +432,22 @@ def test_the_exit_code_gates_a_script_even_where_nobody_reads(kz):
     kz.ok("K1")
     command = f"set -o pipefail; {sys.executable} {ROOT}/kaizen.py Q11 -- sh -c 'seq 1 200000; exit 7' | head -1"
     assert subprocess.run(["bash", "-c", command], check=False, capture_output=True, timeout=60).returncode == 1
+
+
+def test_in_a_worktree_the_copies_lie_in_the_shared_plane_and_can_be_verified(plane, tmp_path, monkeypatch):
+    git(plane, "init", "--quiet")
+    git(plane, "commit", "--quiet", "--allow-empty", "--message", "First")
+    worktree = tmp_path / "worktree"
+    git(plane, "worktree", "add", "--quiet", str(worktree))
+    monkeypatch.delenv("KAIZEN_REPO_ROOT")
+
+    def call(*argv: str) -> dict[str, Any]:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
+            cli.main([argv[0], "--json", *argv[1:]], home=worktree)
+        return json.loads(out.getvalue())
+
+    reply = call("Q11", "--", "echo", "hi")
+    assert (plane / "AI/db/blobs" / reply["stdout_sha256"]).read_bytes() == b"hi\n"
+    assert call("A5", "--id", reply["artifact_ids"][0])["match"] is True
+    assert not (worktree / "AI").exists()

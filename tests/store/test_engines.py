@@ -326,7 +326,7 @@ def test_closing_the_store_does_not_drop_what_was_written_in_silence(store, plan
 UNREPEATABLE = {"K7", "K11", "K21"}
 
 
-def session(kz: Kz, root: Path, engines, monkeypatch) -> dict:
+def session(root: Path, engines, monkeypatch) -> dict:
     """A scripted session on an empty plane, each call on the next engine; the whole plane afterwards."""
     root.mkdir()
     turns = cycle(engines)
@@ -349,11 +349,11 @@ def session(kz: Kz, root: Path, engines, monkeypatch) -> dict:
     return truth.sound(root)
 
 
-def test_a_session_leaves_the_same_bytes_on_both_engines_twice_and_in_turns(kz, tmp_path, monkeypatch):
-    first = session(kz, tmp_path / "a", ["turso"], monkeypatch)
+def test_a_session_leaves_the_same_bytes_on_each_engine_and_on_both_in_turns(tmp_path, monkeypatch):
+    first = session(tmp_path / "a", ["turso"], monkeypatch)
     assert len(first["ledger"]) > 80
-    for number, engines in enumerate((["turso"], ["sqlite"], ["sqlite"], ["turso", "sqlite"], ["sqlite", "turso", "turso"])):
-        again = session(kz, tmp_path / str(number), engines, monkeypatch)
+    for number, engines in enumerate((["sqlite"], ["turso", "sqlite", "sqlite", "turso"])):
+        again = session(tmp_path / str(number), engines, monkeypatch)
         for name in first:
             assert again[name] == first[name], (engines, name)
 

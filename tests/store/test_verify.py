@@ -7,7 +7,7 @@ import json
 import random
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ class Copy:
         """Run statements with a plain SQLite; with `seal`, give the ledger the hashes that follow."""
         connection = sqlite3.connect(self.path, isolation_level=None)
         try:
+            connection.execute("PRAGMA synchronous = OFF")
             for statement in statements:
                 connection.execute(*((statement,) if isinstance(statement, str) else statement))
             if seal:
@@ -121,10 +122,10 @@ def test_verifying_changes_nothing(copy):
 def edits(value: Any, declared: str) -> list[Any]:
     """Another value, no value, and the same value in another storage class."""
     if isinstance(value, str):
-        return [value + "x", None, value.encode(), value[:-1] or "y"]
+        return [value + "x", None, value.encode()]
     if isinstance(value, int | float):
-        return [value + 1, None, str(value).encode(), -value - 1]
-    return ["x" if declared == "TEXT" else 1, b"", "größer"]
+        return [value + 1, None, str(value).encode()]
+    return ["x" if declared == "TEXT" else 1, b"", b"x"]
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -132,27 +133,28 @@ def test_an_edit_of_any_column_is_found(copy, table):
     columns = copy.rows(f"SELECT name, type FROM pragma_table_info('{table}')")
     count = copy.rows(f"SELECT count(*) FROM {table}")[0][0]
     assert count, f"no row in {table} to edit"
-    missed = []
-    for place in sorted({0, count // 2, count - 1}):
-        row = copy.rows(f"SELECT rowid, * FROM {table} ORDER BY rowid LIMIT 1 OFFSET ?", place)[0]
-        for (column, declared), value in zip(columns, row[1:], strict=True):
-            for edit in edits(value, declared)[: None if place == 0 else 1]:
-                try:
-                    copy.change((f'UPDATE {table} SET "{column}" = ? WHERE rowid = ?', (edit, row[0])))
-                except (sqlite3.IntegrityError, sqlite3.OperationalError):
-                    continue  # SQLite itself does not let it happen.
-                after = copy.rows(f'SELECT "{column}", typeof("{column}") FROM {table} WHERE rowid = ?', row[0])
-                if after and after[0][0] == value and type(after[0][0]) is type(value):
-                    continue  # The column's affinity made it what it was.
-                if copy.kaizen() is None or copy.other() is None:
-                    missed.append((column, type(edit).__name__, copy.kaizen() is None, copy.other() is None))
-                copy.restore()
+    tried, missed = 0, []
+    for number, (column, declared) in enumerate(columns):
+        # The first row gets another value, the last in turn none and one of another type.
+        for place, which in ((0, 0), (count - 1, 1 + number % 2)):
+            rowid, value = copy.rows(f'SELECT rowid, "{column}" FROM {table} ORDER BY rowid LIMIT 1 OFFSET ?', place)[0]
+            change = f'UPDATE {table} SET "{column}" = ? WHERE rowid = ?'
+            try:
+                copy.change((change, (edits(value, declared)[which], rowid)))
+            except sqlite3.IntegrityError:
+                continue  # SQLite itself does not let it happen.
+            tried += 1
+            for name, look in (("V1", copy.kaizen), ("standalone", copy.other)):
+                if look() is None:
+                    missed.append((name, column, which))
+            copy.restore()
     assert not missed
+    assert tried > len(columns)
 
 
 @pytest.mark.parametrize("table", TABLES)
 def test_a_deleted_row_is_found(copy, table):
-    for (rowid,) in copy.rows(f"SELECT rowid FROM {table}"):
+    for (rowid,) in copy.rows(f"SELECT rowid FROM {table}")[:: 7 if table in ("ledger", "counters") else 1]:
         copy.change((f"DELETE FROM {table} WHERE rowid = ?", (rowid,)))
         copy.found()
         copy.restore()
@@ -401,7 +403,8 @@ CONTENTS = {
 
 @pytest.mark.parametrize("name", CONTENTS)
 def test_content_of_a_wrong_shape_is_found(copy, name):
-    seq, text = copy.rows("SELECT seq, content FROM ledger WHERE kind = 'gotcha' AND content LIKE '%\"is_test\":0%' ORDER BY seq LIMIT 1")[0]
+    newest = "SELECT l.seq, l.content FROM gotcha g JOIN ledger l ON l.seq = g.updated_seq WHERE g.is_test = 0 AND g.title LIKE 'title%'"
+    seq, text = copy.rows(newest)[0]
     other = CONTENTS[name](text)
     assert other != text
     copy.change(("UPDATE ledger SET content = ? WHERE seq = ?", (other, seq)), seal=True)
@@ -494,7 +497,7 @@ def test_a_view_in_place_of_a_table_is_found(copy, table):
 
 @pytest.mark.parametrize("table", TABLES)
 def test_a_renamed_column_is_found(copy, table):
-    for (column,) in copy.rows(f"SELECT name FROM pragma_table_info('{table}')"):
+    for (column,) in copy.rows(f"SELECT name FROM pragma_table_info('{table}')")[::5]:
         copy.change(f'ALTER TABLE {table} RENAME COLUMN "{column}" TO sly')
         assert copy.found()["table"] == table
         copy.restore()
@@ -709,6 +712,3 @@ def test_a_plane_of_another_schema_is_compared_with_its_ledger_alone(copy, monke
 def test_verifying_a_missing_plane_raises_the_same_from_python(plane):
     with pytest.raises(denial.PlaneNotFound):
         verify.refuse_no_plane(paths.Plane(plane, plane, "test"))
-
-
-_: Callable[..., Any]
