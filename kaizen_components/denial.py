@@ -410,7 +410,7 @@ class PlaneDamaged(Denial):
 
     code = "DENIED_PLANE_DAMAGED"
     exit_code = 1
-    required_action = "Keep the file, look at it with K10 doctor, and restore a backup with K11 db-restore."
+    required_action = "Keep the file. V1 says what is wrong; K12 rebuild makes the tables anew from the ledger; K11 restores a backup."
 
 
 class BackupMismatch(Denial):

@@ -26,7 +26,7 @@ class Rule:
         from pydantic_core import core_schema
 
         return core_schema.with_info_after_validator_function(
-            lambda value, info: value if value is None else self.check(value, info.field_name), handler(source)
+            lambda value, info: value if value is None else self.check(value, info.field_name or ""), handler(source)
         )
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
@@ -123,10 +123,9 @@ class Range(Rule):
         low = self.least is not None and value < self.least
         high = self.most is not None and value > self.most
         if not finite or low or high:
-            bounds = {"min": self.least, "max": self.most}
-            raise denial.SchemaRange(
-                field=field, value=str(value), **{name: bound for name, bound in bounds.items() if bound is not None}
-            )
+            bounds: dict[str, Any] = {"min": self.least, "max": self.most}
+            given = {name: bound for name, bound in bounds.items() if bound is not None}
+            raise denial.SchemaRange(field=field, value=str(value), **given)
         return value
 
     def schema(self) -> dict[str, Any]:
@@ -169,7 +168,7 @@ ID = re.compile(r"^([a-z]{1,6})_\d{14}_[0-9a-f]{10}$")
 _WORD = re.compile(r"\S+")
 _OPENING = frozenset("\"'“”‘«„")
 _ABBREVIATION = re.compile(
-    r"^\W*+(?:e\.g|i\.e|z\.b|d\.h|u\.s|a\.m|p\.m|etc|vs|cf|ca|al|approx|resp|incl|excl|dr|mr|mrs|ms|prof|st|jr|sr|no|nr|fig|eq|sec|ch|vol|pp?|ed|inc|ltd|co|corp|dept|v\d[\w.]*|\d+|[a-z])$",
+    r"^\W*+(?:e\.g|i\.e|z\.b|d\.h|u\.s|a\.m|p\.m|etc|vs|cf|ca|al|approx|resp|incl|excl|dr|mr|mrs|ms|prof|st|jr|sr|no|nr|fig|eq|sec|ch|vol|pp?|ed|inc|ltd|co|corp|dept|v\d[\w.]*|[a-z])$",
     re.IGNORECASE,
 )
 

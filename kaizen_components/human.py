@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -92,8 +91,10 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:g}"
-    if isinstance(value, list | dict):
-        return json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_cell(item)}" for name, item in value.items()) or "-"
+    if isinstance(value, list):
+        return ", ".join(_cell(item) for item in value) or "-"
     return str(value)
 
 
@@ -112,9 +113,13 @@ def _list(out: Console, name: str, values: list[Any]) -> None:
         out.print(Text(f"{_title(name)}: none", style="dim"))
         return
     if not all(isinstance(value, dict) for value in values):
+        cells = [_cell(value) for value in values]
+        if sum(map(len, cells)) < 300 and max(map(len, cells)) < 25:
+            out.print(Text.assemble((f"{title}: ", "bold"), ", ".join(cells)))
+            return
         out.print(Text(title, style="bold"))
-        for value in values:
-            out.print(Text(f"  {_cell(value)}"))
+        for cell in cells:
+            out.print(Text(f"  {cell}"))
         return
     columns = [key for key in dict.fromkeys(key for value in values for key in value) if key not in _CROWDING]
     if len(columns) > 9 or any(len(_cell(value.get(key))) > 400 for value in values for key in columns):

@@ -81,7 +81,7 @@ def find(home: Path | None = None, *, create: bool = False) -> Plane:
     folder; otherwise DENIED_PLANE_NOT_FOUND says how to make one."""
     named = os.environ.get("KAIZEN_REPO_ROOT")
     if named:
-        root = Path(named).expanduser().resolve()
+        root = _at_home(named).resolve()
         return Plane(root, root, "KAIZEN_REPO_ROOT")
     if home is not None:
         return _of_checkout(home.resolve(), "the checkout of kaizen.py")
@@ -112,6 +112,11 @@ def _of_checkout(folder: Path, reason: str) -> Plane:
     return Plane(folder, folder, reason)
 
 
+def _at_home(text: str) -> Path:
+    """A user's path with ~ resolved; a ~ of nobody stays what it is."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser() raises for it
+
+
 def main_checkout(folder: Path) -> Path | None:
     """The main checkout of a linked git worktree, read from its .git file; None where `folder` is no worktree."""
     marker = folder / ".git"
@@ -130,7 +135,7 @@ def main_checkout(folder: Path) -> Path | None:
 
 def inside(plane: Plane, text: str, *, allow_external: bool = False) -> tuple[Path, str]:
     """A user's path resolved, symlinks and all, and the name records give it; DENIED_PATH_OUTSIDE_REPO beyond the root."""
-    path = Path(text).expanduser()
+    path = _at_home(text)
     # A worktree's plane lies elsewhere: what records call AI/db is that.
     start = plane.base if path.parts[:2] == ("AI", "db") else plane.root
     resolved = (path if path.is_absolute() else start / path).resolve()

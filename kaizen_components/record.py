@@ -21,6 +21,7 @@ CLOSED = frozenset(
 BLOCKING = frozenset({"VERIFICATION_FAILED", "NEEDS_HUMAN_DECISION", "STRUCTURAL_REWORK_RECOMMENDED"})
 
 UNSET: Any = dataclasses.MISSING
+Refusal = type[denial.Denial]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Spec:
     flagged: bool
     file: bool
     file_wins: bool
-    missing: type[denial.Denial] | None
+    missing: Refusal | None
     stored: bool
     index: bool
     search: bool
@@ -158,8 +159,8 @@ class Record(Input):
     version: ClassVar[int] = 1
     task_column: ClassVar[str | None] = None
 
-    status: Status = Field("recorded", flagged=False, description="Where the record stands")
-    writer_role: Role = Field("agent", flagged=False, description="Who writes: agent, human, verifier ...")
+    status: Status = Field(default="recorded", flagged=False, description="Where the record stands")
+    writer_role: Role = Field(default="agent", flagged=False, description="Who writes: agent, human, verifier ...")
 
     def __init_subclass__(cls, *, kind: str, table: str, prefix: str, version: int = 1, **options: Any) -> None:
         cls.record_kind, cls.table, cls.prefix, cls.version = kind, table, prefix, version

@@ -126,18 +126,23 @@ venv_python() {
   if [ -x "$venv/Scripts/python.exe" ]; then printf '%s\n' "$venv/Scripts/python.exe"; else printf '%s\n' "$venv/bin/python"; fi
 }
 
+# works: whether the environment's Python starts and is new enough.
+works() { "$(venv_python)" -c 'import sys; raise SystemExit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
+
 make_environment() {
-  local py
-  py=$(venv_python)
-  if [ -x "$py" ] && "$py" -c 'import sys, pip; raise SystemExit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
-    return
+  if ! works; then
+    if [ -e "$venv" ] && [ ! -f "$venv/pyvenv.cfg" ] && [ -n "$(ls -A -- "$venv")" ]; then
+      die "$venv is there and is no virtual environment; it was left alone." "Move it away and run this again."
+    fi
+    find_python
+    say "making $venv with $("$python" --version 2>&1)"
+    "$python" -m venv -- "$venv" || die "The virtual environment could not be made; the lines above say why."
+    works || die "$venv is there, but its Python is broken or too old." "Move that folder away and run this again."
   fi
-  if [ -e "$venv" ] && [ ! -f "$venv/pyvenv.cfg" ] && [ -n "$(ls -A -- "$venv")" ]; then
-    die "$venv is there and is no virtual environment; it was left alone." "Move it away and run this again."
+  # Some tools make environments without pip.
+  if ! "$(venv_python)" -c 'import pip' >/dev/null 2>&1; then
+    "$(venv_python)" -m ensurepip --default-pip >/dev/null 2>&1 || die "$venv has no pip, and ensurepip could not bring it."
   fi
-  find_python
-  say "making $venv with $("$python" --version 2>&1)"
-  "$python" -m venv --clear -- "$venv" || die "The virtual environment could not be made." "Look at the lines above; $venv may be half made and can be moved away."
 }
 
 # install NAME FILE...: the packages pinned in the files. A stamp says that exactly these are there, so that pip,

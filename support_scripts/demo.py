@@ -9,6 +9,7 @@ must not exist yet, is where the copy goes; without it, a temporary folder. Exit
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import shlex
@@ -285,6 +286,8 @@ def main(words: list[str]) -> int:
     if words and Path(words[0]).exists():
         print(f"demo: {words[0]} exists already; name a new folder.", file=sys.stderr)
         return 2
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     folder = Path(words[0]).resolve() if words else Path(tempfile.mkdtemp(prefix="kaizen-demo-"))
     project = folder / "project"
     project.mkdir(parents=True)

@@ -115,6 +115,9 @@ class Fault(Exception):
 # --- canonical JSON (RFC 8785) ----------------------------------------------------------------------
 
 
+quoted = json.JSONEncoder(ensure_ascii=False).encode
+
+
 def canonical(value: object) -> str:
     """The RFC 8785 text of a JSON value; ValueError for what has none."""
     if value is None:
@@ -122,7 +125,7 @@ def canonical(value: object) -> str:
     if value is True or value is False:
         return "true" if value else "false"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return quoted(value)
     if isinstance(value, int):
         if abs(value) >= 2**53:
             raise ValueError("an integer that no double holds")
@@ -133,7 +136,7 @@ def canonical(value: object) -> str:
         return "[" + ",".join([canonical(item) for item in value]) + "]"
     if isinstance(value, dict):
         keys = sorted(value) if all(map(str.isascii, value)) else sorted(value, key=_utf16)
-        return "{" + ",".join([json.dumps(key, ensure_ascii=False) + ":" + canonical(value[key]) for key in keys]) + "}"
+        return "{" + ",".join([quoted(key) + ":" + canonical(value[key]) for key in keys]) + "}"
     raise ValueError(f"no JSON value: {type(value).__name__}")
 
 
@@ -168,7 +171,7 @@ def number(value: float) -> str:
 
 def parsed(text: str) -> object:
     """A JSON value; what is beyond 2^53 was a double."""
-    return json.loads(text, parse_int=_integer, parse_constant=_refuse)
+    return _parse(text)
 
 
 def _integer(text: str) -> int | float:
@@ -177,6 +180,9 @@ def _integer(text: str) -> int | float:
 
 def _refuse(name: str) -> object:
     raise ValueError(f"{name} is no JSON")
+
+
+_parse = json.JSONDecoder(parse_int=_integer, parse_constant=_refuse).decode
 
 
 # --- hashes -----------------------------------------------------------------------------------------

@@ -64,7 +64,9 @@ def populate(root: Path) -> None:
             first = ids[kind]
             add(filled(cls, ids, 2), kind, test=True)
             changes = {"status": "Done", "writer_role": "human"}
-            perform(Call(op="W2", writes=True), lambda kind=kind, first=first, changes=changes: store.revise(kind, first, changes))
+            perform(
+                Call(op="W2", writes=True), lambda kind=kind, first=first, changes=changes: store.revise(kind, first, changes)
+            )
         # A number that JSON writes without its fraction, and one beyond 2^53.
         score = record_class("eval_score")
         for number in (2.0, 1e16, -0.0):

@@ -86,7 +86,7 @@ class Reader:
         command = folder.parent / "bin" / "kaizen"
         command.parent.mkdir()
         command.write_text(
-            f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(folder)!r})\n"
+            f"#!/usr/bin/env python\nimport sys\nsys.path.insert(0, {str(folder)!r})\n"
             "from kaizen_components.cli import main\nraise SystemExit(main())\n",
             encoding="utf-8",
         )
@@ -274,3 +274,12 @@ def test_the_dependency_document_gives_a_reason_for_every_pin():
 def test_a_placeholder_of_the_documents_is_a_kind_of_record():
     assert set(KINDS.values()) <= set(_index.KINDS)
     assert all(ID.match(f"{prefix}_20260101000000_0123456789") for prefix in _index.PREFIXES)
+
+
+def test_the_architecture_names_every_module_and_the_scripts_page_every_script():
+    architecture = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    for path in (ROOT / "kaizen_components").glob("[!_]*.py"):
+        assert f"`{path.name}`" in architecture, path.name
+    scripts = (ROOT / "support_scripts" / "README.md").read_text(encoding="utf-8")
+    for path in (ROOT / "support_scripts").glob("[!_]*.py"):
+        assert f"`{path.name}`" in scripts, path.name

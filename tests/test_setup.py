@@ -93,6 +93,16 @@ def test_setup_leaves_a_folder_alone_that_is_no_environment(checkout):
     assert (checkout / ".venv" / "mine.txt").is_file()
 
 
+def test_setup_never_empties_an_environment_that_does_not_work(checkout):
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    (checkout / ".venv" / "pyvenv.cfg").write_text("home = /nowhere\n", encoding="utf-8")
+    (checkout / ".venv" / "mine.txt").write_text("mine", encoding="utf-8")
+    (checkout / ".venv" / "bin" / "python").symlink_to("/nowhere/python")
+    done = bash(checkout / "setup" / "setup.sh", PYTHON=sys.executable)
+    assert done.returncode == 1 and done.stderr.startswith("setup: ")
+    assert (checkout / ".venv" / "mine.txt").is_file()
+
+
 @pytest.mark.slow
 def test_setup_does_not_call_pip_again_once_the_pins_are_there(checkout):
     fitted(checkout / ".venv")

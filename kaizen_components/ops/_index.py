@@ -530,4 +530,4 @@ FAMILIES: dict[str, str] = {'K': 'The data plane and its records',
  'X': 'Private policy',
  'T': 'Traces and scores'}
 
-MANIFEST_HASH = '73c8c1cc708657fd3e3c837d300f956755750ebe3162c91a9f01b7887c4e1786'
+MANIFEST_HASH = 'e8d685a44ec7e61ad30265c8b7b66d9a95d9776425685c34410b5b5923e93a4e'

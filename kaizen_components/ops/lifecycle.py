@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, TypeAlias, cast
 
 from .. import denial
 from ..fields import Bytes, Count, RawText, Rule, Text
@@ -30,6 +30,7 @@ class Moment(Rule):
             ) from None
 
 
+MaybeText: TypeAlias = RawText | None
 Since = Annotated[str, Bytes(100), Moment(ends=False)]
 Until = Annotated[str, Bytes(100), Moment(ends=True)]
 
@@ -81,7 +82,7 @@ class Listing(Input):
 
 def listing(
     cls: type[Record], *, query: bool | None = None, limit: int = 20, filters: Sequence[str] = ()
-) -> type[Listing]:
+) -> Any:
     """The Listing of a kind: `query` None for no search, False for an optional one, True for a required one;
     --status, --scope and --task-id where the record has the field, and further `filters` by field name."""
     names = {spec.name: spec for spec in cls.specs}
@@ -91,16 +92,16 @@ def listing(
     wanted |= {names[name].key: name for name in filters}
     body: dict[str, Any] = {"default_limit": limit, "filters": tuple(wanted.items()), "__annotations__": {}}
     if query is not None:
-        body["__annotations__"]["query"] = RawText if query else RawText | None
+        body["__annotations__"]["query"] = RawText if query else MaybeText
         shown = 'Words to find; all must match, "quoted phrases" exactly'
         body["query"] = Field(missing=denial.QueryRequired, description=shown) if query else Field(None, description=shown)
     for key in wanted:
-        body["__annotations__"][key] = RawText | None
+        body["__annotations__"][key] = MaybeText
         body[key] = Field(None, description=f"Only records with this {key.replace('_', ' ')}")
-    return cast(type[Listing], type(f"{cls.__name__}Listing", (Listing,), body))
+    return type(f"{cls.__name__}Listing", (Listing,), body)
 
 
-def revision(cls: type[Record], *, omit: Sequence[str] = ()) -> type[Input]:
+def revision(cls: type[Record], *, omit: Sequence[str] = ()) -> Any:
     """The Input that revises a kind: its id, and every field of its own as an option. What is not given stays."""
     body: dict[str, Any] = {"__annotations__": {"id": RawText}, "redaction": cls.redaction, "record": cls}
     body["refuses_personal"] = cls.refuses_personal

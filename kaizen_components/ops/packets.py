@@ -89,7 +89,7 @@ def packet_inspect(target: Target, store: Store) -> Result:
     return lifecycle.inspected(_packet_class(store, target.id), target, store)
 
 
-class PacketChange(revision(SubagentPacket)):  # type: ignore[misc]
+class PacketChange(revision(SubagentPacket)):
     """A further revision of a packet."""
 
 

@@ -151,7 +151,7 @@ def verification_add(verdict: Verification, store: Store) -> Result:
 
 
 class VerdictListing(
-    listing(Verification, query=False, filters=("conclusion", "severity", "basis", "event_type", "proof_id"))  # type: ignore[misc]
+    listing(Verification, query=False, filters=("conclusion", "severity", "basis", "event_type", "proof_id"))
 ):
     """Verdicts, by their filters."""
 

@@ -67,7 +67,7 @@ class WantedOfTask(Wanted):
 class Topic(WantedOfTask):
     """As Wanted, and what it is about."""
 
-    query: RawText = Field(missing=denial.QueryRequired, description='Words to find; all must match, "quoted phrases" exactly')
+    query: RawText = Field(missing=denial.QueryRequired, description='Words to find; all must match, "quoted phrases" exactly')  # type: ignore[assignment]
 
 
 # --- the session digest ---------------------------------------------------------------------------
@@ -228,6 +228,7 @@ def _report(
     def record(path: Path, text: str, made: "Document") -> Result:
         row = store.add(
             Report(
+                status="recorded",
                 title=made.title,
                 report_type=report_type,
                 path=store.plane.relative(path),
@@ -243,15 +244,13 @@ def _report(
                 filters_json=canonical(selection.filters()),
             )
         )
-        return Result(
-            id=row["id"],
-            path=row["path"],
-            rows=row["rows"],
-            columns=list(made.columns),
-            sha256=row["sha256"],
-            format=row["format"],
-            matching=made.matching,
+        told = {name: row[name] for name in ("id", "path", "rows", "sha256", "format")}
+        result = Result(**told, columns=list(made.columns), matching=made.matching)
+        result.view = lambda width: (
+            f"{code} {report_type}-report: recorded {result['id']} as ledger entry {result['seq']}\n"
+            f"{result['path']}: {result['rows']} of {result['matching']} rows that match"
         )
+        return result
 
     reads_much = selection.limit is None or selection.limit > MANY or (kinds is None and selection.scope is not None)
     return _written(store, f"{report_type}-report-{{stamp}}", wanted.format, compose, record, apart=reads_much)

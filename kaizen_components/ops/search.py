@@ -32,7 +32,7 @@ def record_search(wanted: Search, store: Store) -> Result:
 
     store.warn_of_drift()
     limit, offset = wanted.window()
-    hits = search.find(store, wanted.query, kinds=wanted.kind, where=wanted.where(), limit=limit, offset=offset)
+    hits = search.find(store, wanted.query, kinds=wanted.kind, where=wanted.where(), limit=limit, offset=offset, described=True)
     columns = ("id", "kind", "title", "status", "created_at", "score", "snippet")
     result = Result(records=[{name: hit[name] for name in columns} for hit in hits], count=len(hits), query=wanted.query)
     result.view = lambda width: _page(hits, wanted.query, width)

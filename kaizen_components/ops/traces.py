@@ -185,7 +185,7 @@ def score_value(value: object, data_type: str) -> tuple[float | None, str | None
 
 
 class ScoreWindow(
-    listing(EvalScore, query=None, limit=50, filters=("data_type", "source", "verification_id"))  # type: ignore[misc]
+    listing(EvalScore, query=None, limit=50, filters=("data_type", "source", "verification_id"))
 ):
     """Scores, by what they are of."""
 

@@ -56,7 +56,7 @@ def task_start(task: Task, store: Store) -> Result:
     return lifecycle.written(row, **_add_criteria(store, task.criterion, task_id=row["id"]))
 
 
-class TaskChange(revision(Task)):  # type: ignore[misc]
+class TaskChange(revision(Task)):
     """A further revision of a task; closing it may waive what is unproved."""
 
     waive: Text | None = Field(None, description="Close although criteria are unproved: the reason, kept with each")
@@ -103,7 +103,7 @@ def plan_create(plan: Plan, store: Store) -> Result:
     return lifecycle.written(row, **_add_criteria(store, plan.criterion, plan_id=row["id"], task_id=plan.task_id))
 
 
-class PlanChange(revision(Plan)):  # type: ignore[misc]
+class PlanChange(revision(Plan)):
     """A further revision of a plan; closing it may waive what is unproved."""
 
     waive: Text | None = Field(None, description="Close although criteria are unproved: the reason, kept with each")
@@ -146,9 +146,11 @@ def _carry_criteria(store: Store, change: TaskChange | PlanChange, column: str) 
     if not unproved:
         return more
     if not change.waive:
-        raise denial.CriterionUnproved(
+        refusal = denial.CriterionUnproved(
             id=change.id, criteria=[{"id": row["id"], "summary": row["summary"]} for row in unproved]
         )
+        refusal.example = f"python kaizen.py W24 --id {unproved[0]['id']} --proof-id PROOF_ID"
+        raise refusal
     waiver = {"status": "waived", "waiver_reason": change.waive}
     return {**more, "waived": [store.revise("criterion", row["id"], waiver)["id"] for row in unproved]}
 

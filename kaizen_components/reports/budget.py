@@ -119,7 +119,13 @@ def by_importance(digest: Digest) -> Iterator[tuple[str, dict[str, Any]]]:
     policies = sections.get("policies", [])
     urgent = [row for row in policies if row["priority"].strip().lower() in _URGENT]
     calm = [row for row in policies if row["priority"].strip().lower() not in _URGENT]
-    groups = {"blocking_verifications": None, "policies": urgent, "active_tasks": None, "active_gotchas": None, "recent_learned": None}
+    groups = {
+        "blocking_verifications": None,
+        "policies": urgent,
+        "active_tasks": None,
+        "active_gotchas": None,
+        "recent_learned": None,
+    }
     for name, rows in groups.items():
         for row in sections.get(name, []) if rows is None else rows:
             yield name, row

@@ -16,7 +16,7 @@ Digest = dict[str, Any]
 MOST_POLICIES = 20
 DAYS = 7
 # Where a query is given, so many of its best matches are looked at in each section for those that are open.
-LOOKED_AT = 200
+LOOKED_AT = 50
 
 POLICY = ("id", "title", "summary", "body", "trigger", "priority", "scope", "created_at")
 GOTCHA = ("id", "title", "summary", "scope", "status", "created_at")
@@ -92,10 +92,9 @@ def _matches(store: Store, kind: str, query: str | None) -> list[Row]:
 
 def _proofs(store: Store, proof_id: str | None) -> list[Row]:
     """The proof that a verdict rests on, and whether it was observed; of one that was retired no text is given."""
-    found = store.list("verification", {"id": proof_id}, limit=1, columns=(*PROOF, "is_open", "retired_reason")) if proof_id else []
+    found = store.list("verification", {"id": proof_id}, limit=1, columns=(*PROOF, "retired_reason")) if proof_id else []
     for row in found:
-        withdrawn = row.pop("retired_reason") is not None
-        if not row.pop("is_open") and withdrawn:
+        if row.pop("retired_reason") is not None:
             row["summary"] = None
     return found
 

@@ -45,7 +45,11 @@ def _chosen(store: Store, selection: Selection, where: dict[str, Any]) -> tuple[
     """(the entries to show, how many match)."""
     columns = (*ENTRY, "content")
     if selection.hits is not None:
-        every = [row for ids in chunks(hit["id"] for hit in selection.hits) for row in _listed(store, {**where, "record_id": ("in", ids)})]
+        every = [
+            row
+            for ids in chunks(hit["id"] for hit in selection.hits)
+            for row in _listed(store, {**where, "record_id": ("in", ids)})
+        ]
         wanted = sorted((row for row in every if _is_in(row, selection.scope)), key=lambda row: -row["seq"])
         return wanted[: selection.limit], len(wanted)
     if selection.scope:

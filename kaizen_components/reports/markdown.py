@@ -28,8 +28,7 @@ def _lines(document: Document) -> Iterator[str]:
     yield f"# {plain(document.title)}"
     yield ""
     for name, value in document.facts.items():
-        if value is not None and value != {}:
-            yield f"- {_named(name)}: {_fact(value)}"
+        yield f"- {_named(name)}: {_fact(value) or 'none'}"
     yield f"- Rows: {len(document.rows)} of {document.matching} that match; all of them: {code(document.command)}"
     for note in document.notes:
         yield f"- {plain(note)}"
@@ -64,7 +63,7 @@ def _details(document: Document) -> Iterator[str]:
         yield from ("", f"### {plain(row.get('title') or row.get('summary') or row['id'])}", "", f"- Id: {cell(row['id'])}")
         texts = {name: value for name, value in held.items() if not isinstance(value, list)}
         for name, value in texts.items():
-            yield f"- {_named(name)}: {cell(value)}"
+            yield f"- {_named(name)}: {_told(name, value)}"
         for name, records in held.items():
             if isinstance(records, list):
                 yield from ("", f"#### {_named(name)}", "")
@@ -76,11 +75,20 @@ def _nested(rows: Sequence[Row], name: str) -> bool:
 
 
 def table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """A table; a cell that holds records shows how many, for they are shown below."""
+    """A table; a cell that holds records shows how many, for they are shown below, or are rows themselves."""
     yield f"| {' | '.join(plain(name) for name in columns)} |"
     yield f"|{' --- |' * len(columns)}"
     for row in rows:
-        yield f"| {' | '.join(cell(row.get(name)) for name in columns)} |"
+        yield f"| {' | '.join(_told(name, row.get(name)) for name in columns)} |"
+
+
+def _told(name: str, value: Any) -> str:
+    """What a column says of a row; the items of a JSON list one after the other."""
+    if name.endswith("_json") and isinstance(value, str):
+        parsed = json.loads(value)
+        items = parsed if isinstance(parsed, list) else [parsed]
+        return "; ".join(cell(item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)) for item in items)
+    return cell(value)
 
 
 def cell(value: Any) -> str:

@@ -58,9 +58,7 @@ class Selection:
         return rows, store.count(kind, conditions) if full else len(rows)
 
 
-def children(
-    store: Store, kind: str, link: str, parents: Iterable[str], columns: Sequence[str]
-) -> dict[str, list[Row]]:
+def children(store: Store, kind: str, link: str, parents: Iterable[str], columns: Sequence[str]) -> dict[str, list[Row]]:
     """Records of a kind by the parent that `link` names, oldest first."""
     found: dict[str, list[Row]] = {}
     for ids in chunks(parents):

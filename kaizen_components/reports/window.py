@@ -39,9 +39,3 @@ class Window:
         if self.until:
             conditions[f"{column}#until"] = ("<", self.until)
         return conditions
-
-    def __str__(self) -> str:
-        if self.since is None and self.until is None:
-            return "all times"
-        start = f"from {self.since}" if self.since else "from the beginning"
-        return f"{start} {f'until {self.until}, exclusive' if self.until else 'on'}"

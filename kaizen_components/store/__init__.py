@@ -23,6 +23,8 @@ from .lock import PlaneLock, is_alive
 Row = dict[str, Any]
 Where = Mapping[str, Any]
 _ABSENT: Any = object()
+# Columns of 0 and 1 that have indexes of their own.
+FLAGS = ("is_open", "is_blocking", "is_test")
 MAKER = re.compile(r"[-.](\d+)(?=$|-)")
 
 
@@ -407,6 +409,16 @@ class Store:
         finally:
             self.close()
 
+    @contextlib.contextmanager
+    def locked_for_reading(self) -> Iterator[None]:
+        """As locked(), of a plane that cannot be written: locked where that is possible, to be copied and nothing else."""
+        self.close()
+        self._lock = self._lock_for_reading()
+        try:
+            yield
+        finally:
+            self.close()
+
     def copy(self, target: Path) -> None:
         """A consistent single-file copy of the plane, checkpointed and taken under the lock."""
         try:
@@ -436,15 +448,13 @@ class Store:
         """As copy(), of a plane that cannot be written: file and journal together, checkpointed over there."""
         journal = self.plane.database.with_name("kaizen.db-wal")
         try:
-            self._lock = self._lock_for_reading()
-            self._admit(header(self.plane.database))
-            shutil.copyfile(self.plane.database, target)
-            if journal.exists():
-                shutil.copyfile(journal, target.with_name(target.name + "-wal"))
+            with self.locked_for_reading():
+                self._admit(header(self.plane.database))
+                shutil.copyfile(self.plane.database, target)
+                if journal.exists():
+                    shutil.copyfile(journal, target.with_name(target.name + "-wal"))
         except OSError:
             raise why from None
-        finally:
-            self.close()
         connection = Connection(target, using=ENGINES["sqlite"])
         try:
             connection.checkpoint()
@@ -652,9 +662,7 @@ class Store:
         """Whether a record of this id was written and not purged."""
         if record_id in self._known:
             return True
-        last = self._reading().execute(
-            "SELECT action FROM ledger WHERE record_id = ? ORDER BY seq DESC LIMIT 1", (record_id,)
-        )
+        last = self._reading().execute("SELECT action FROM ledger WHERE record_id = ? ORDER BY seq DESC LIMIT 1", (record_id,))
         if last and last[0][0] != "purge":
             self._known[record_id] = None
             return True
@@ -837,6 +845,9 @@ def conditions(where: Where | None, spelled: Callable[[str], str] = _quoted) -> 
         operator, value = wanted if isinstance(wanted, tuple) else ("=", wanted)
         if value is None:
             parts.append(f"{name} IS {'NOT ' if operator == '!=' else ''}NULL")
+        elif column in FLAGS and value in (0, 1):
+            # Written out: no engine takes an index over the rows where it is 1 for a value it learns later.
+            parts.append(f"{name} {operator} {int(value)}")
         elif operator == "contains":
             parts.append(f"instr(lower({name}), lower(?)) > 0")
             values.append(value)

@@ -95,7 +95,8 @@ def restore(store: Store, name: str) -> Result:
         raise denial.FileUnwritable(path=str(plane.folder), reason=fault.strerror or str(fault)) from fault
     finally:
         for path in with_journal(staged):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
     if replaced is not None:
         _written_manifest(plane, replaced, "replaced")
     result = Result(

@@ -15,7 +15,25 @@ from . import lock
 APPLICATION_ID = 0x4B5A4E31  # "KZN1"
 _HEADER = 100
 # How the engines speak of a file that is no longer a database, and of one that the system does not let them write.
-_DAMAGED = ("not a database", "malformed", "corrupt", "invalid page", "short read")
+_DAMAGED = (
+    "not a database",
+    "malformed",
+    "corrupt",
+    "invalid page",
+    "short read",
+    "no such table",
+    "no such column",
+    "parse error",
+)
+    "not a database",
+    "malformed",
+    "corrupt",
+    "invalid page",
+    "short read",
+    "no such table",
+    "no such column",
+    "parse error",
+)
 _UNWRITABLE = ("full", "readonly", "read-only", "permission", "i/o error", "ioerror", "unable to open", "no space", "denied")
 
 Answer = TypeVar("Answer")

@@ -10,6 +10,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class Doctor:
     def __init__(self, plane: Plane, call: Call, seconds: float) -> None:
         self.plane, self.call, self.seconds = plane, call, seconds
         self.checks: list[dict[str, Any]] = []
+        self._is_held = False
 
     def examine(self) -> list[dict[str, Any]]:
         """Every check, in the order in which a write meets them: name, ok, detail, required_action where it is not."""
@@ -127,7 +129,7 @@ class Doctor:
             if had:
                 self._look_inside(lambda: Connection(self.plane.database, patience=self.seconds))
                 self._check("write", lambda: self._write(held))
-            elif self._cannot_lock():
+            elif not self._is_held:
                 # Nobody can lock it, so nobody writes it: it can be looked at as it lies.
                 self._look_inside(lambda: Connection.frozen(self.plane.database))
             self._check("leftovers", self._leftovers)
@@ -140,41 +142,38 @@ class Doctor:
         try:
             held.__enter__()
         except denial.ConnectRetryExhausted as refusal:
+            self._is_held = True
             action = "Wait for the holder; if it hangs, a person may end that process: what it wrote is safe."
             return False, f"{refusal.message} {_described(noted)}".strip(), action
         waited = int((time.monotonic() - start) * 1000)
         stale = f"; left behind by a process that was killed: {_described(noted)}" if noted and waited < 5 else ""
         return True, f"free, had after {waited} ms{stale}", None
 
-    def _cannot_lock(self) -> bool:
-        return not self.checks[-1]["ok"] and "held by" not in self.checks[-1]["detail"]
-
     def _look_inside(self, opened: Callable[[], Connection]) -> None:
         connections: list[Connection] = []
 
         def opens() -> Finding:
             connections.append(opened())
-            return self._journal(connections[0])
+            return self._journal()
 
         try:
-            if self._check("journal", opens):
-                connection = connections[0]
-                self._check("schema", lambda: self._schema(connection))
-                self._check("clock", lambda: self._clock(connection))
-                self._check("ledger_head", lambda: self._head(connection))
+            self._check("journal", opens)
+            for connection in connections:
+                self._check("schema", partial(self._schema, connection))
+                self._check("clock", partial(self._clock, connection))
+                self._check("ledger_head", partial(self._head, connection))
         finally:
             for connection in connections:
                 connection.close()
 
-    def _journal(self, connection: Connection) -> Finding:
-        mode = str(connection.execute("PRAGMA journal_mode")[0][0])
+    def _journal(self) -> Finding:
+        """The journal mode as the file's header says it (2 is WAL): of a frozen file, engines tell another story."""
+        with self.plane.database.open("rb") as file:
+            is_wal = file.read(20)[18:] == b"\x02\x02"
         path = self.plane.database.with_name("kaizen.db-wal")
         size = path.stat().st_size if path.exists() else 0
-        return (
-            mode in ("wal", "off", "memory"),
-            f"{mode}, {size} bytes in it",
-            "Another program changed the journal mode to this.",
-        )
+        detail = f"WAL, {size} bytes in it" if is_wal else "not WAL: another program changed it"
+        return is_wal, detail, "Write with Kaizen, which sets it back."
 
     def _schema(self, connection: Connection) -> Finding:
         found = schema_status(self.plane, connection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections import Counter
@@ -39,8 +40,9 @@ def rebuild(store: Store) -> Result:
                 broken = Result(finding=True, message=message)
                 broken["finding"] = fault.where
                 return broken
-            building = Building(plane, store.call)
+            building = Building(plane)
             try:
+                building.begin(store.call)
                 building.take(copy)
                 with store.locked():
                     if building.catch_up():
@@ -56,7 +58,7 @@ class Building:
     """A new database file and how far it follows the ledger. The standard library's SQLite makes it: that is faster,
     and what it makes holds nothing but what was written."""
 
-    def __init__(self, plane: Plane, call: Call) -> None:
+    def __init__(self, plane: Plane) -> None:
         self.plane = plane
         self.path = plane.folder / f"kaizen.db.new-{os.getpid()}"
         self.seq, self.chain_hash = 0, ledger.START
@@ -67,15 +69,18 @@ class Building:
         self._counters: Counter[str] = Counter()
         self._columns: dict[str, list[str]] = {}
         self._unknown: Counter[str] = Counter()
-        self.clear()
-        for path in abandoned(plane):
+
+    def begin(self, call: Call) -> None:
+        """Make the empty file; remove what earlier ones left."""
+        for path in (*abandoned(self.plane), *with_journal(self.path)):
             path.unlink(missing_ok=True)
-        build(self.path, plane, call, genesis=False, using=ENGINES["sqlite"])
+        build(self.path, self.plane, call, genesis=False, using=ENGINES["sqlite"])
 
     def clear(self) -> None:
         """Remove what was not swapped into place."""
         for path in with_journal(self.path):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
     def take(self, copy: Path) -> None:
         """Take over the whole ledger of a copy and make every row."""

@@ -146,7 +146,9 @@ def table_ddl(cls: type[Record]) -> str:
     lines = ",\n".join(f'  "{name}" {sql}' for name, sql in columns.items())
     text = f"CREATE TABLE {cls.table} (\n{lines}\n);\n"
     text += f"CREATE INDEX {cls.table}_created ON {cls.table} (created_seq);\n"
-    text += f"CREATE INDEX {cls.table}_open ON {cls.table} (is_open, created_seq);\n"
+    # Open records are read in this order at the start of every session.
+    order = "priority_rank, created_seq" if "priority_rank" in own else "created_seq"
+    text += f"CREATE INDEX {cls.table}_open ON {cls.table} (is_open, {order});\n"
     text += f"CREATE INDEX {cls.table}_test ON {cls.table} (is_test) WHERE is_test = 1;\n"
     if cls.record_kind == "verification":
         text += f"CREATE INDEX {cls.table}_blocking ON {cls.table} (created_seq) WHERE is_blocking = 1;\n"

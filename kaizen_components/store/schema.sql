@@ -449,7 +449,7 @@ CREATE TABLE private_policy (
   "is_open" INTEGER NOT NULL
 );
 CREATE INDEX private_policy_created ON private_policy (created_seq);
-CREATE INDEX private_policy_open ON private_policy (is_open, created_seq);
+CREATE INDEX private_policy_open ON private_policy (is_open, priority_rank, created_seq);
 CREATE INDEX private_policy_test ON private_policy (is_test) WHERE is_test = 1;
 CREATE INDEX private_policy_priority_rank ON private_policy ("priority_rank", created_seq);
 

@@ -34,8 +34,9 @@ _SNIPPET_WORDS, _SNIPPET_CHARACTERS = 20, 140
 # Long texts are no filters; they stand in the columns that are searched.
 _NO_FILTERS = frozenset({"title", "summary", "body"})
 
-# docs is what is chosen by and stays narrow, texts is what is searched, words the index of their stems; chunks holds every
-# run of text between blanks, without case, so that a piece of a word is found, or known to be nowhere, without the texts.
+# docs is what is mostly chosen by, and stays narrow; texts is what is searched, with the other columns as JSON; words is
+# the index of their stems; chunks holds every run of text between blanks, without case, so that a piece of a word is
+# found, or known to be nowhere, without reading the texts.
 SCHEMA = """
 CREATE TABLE position (seq INTEGER NOT NULL, chain_hash TEXT NOT NULL, format TEXT NOT NULL);
 CREATE TABLE docs (
@@ -45,10 +46,15 @@ CREATE TABLE docs (
   record_task TEXT,
   status TEXT,
   created_at TEXT,
-  scope TEXT,
-  record TEXT NOT NULL
+  scope TEXT
 );
-CREATE TABLE texts (n INTEGER PRIMARY KEY, title TEXT NOT NULL, summary TEXT NOT NULL, body TEXT NOT NULL);
+CREATE TABLE texts (
+  n INTEGER PRIMARY KEY,
+  record TEXT NOT NULL,
+  title TEXT NOT NULL,
+  summary TEXT NOT NULL,
+  body TEXT NOT NULL
+);
 CREATE VIRTUAL TABLE words USING fts5(
   title, summary, body, content='texts', content_rowid='n', tokenize="porter unicode61 remove_diacritics 2"
 );
@@ -64,13 +70,13 @@ CREATE TABLE chunks (chunk TEXT NOT NULL, spelled TEXT NOT NULL, PRIMARY KEY (ch
 OWN_COLUMNS = ("record_task", "status", "created_at", "scope")
 
 PUT_DOC = """
-INSERT INTO docs (record_id, record_kind, record_task, status, created_at, scope, record) VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (record_id) DO UPDATE SET record_task = excluded.record_task, status = excluded.status, scope = excluded.scope,
-  record = excluded.record
+INSERT INTO docs (record_id, record_kind, record_task, status, created_at, scope) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (record_id) DO UPDATE SET record_task = excluded.record_task, status = excluded.status, scope = excluded.scope
 """
 PUT_TEXT = """
-INSERT INTO texts (n, title, summary, body) SELECT n, ?2, ?3, ?4 FROM docs WHERE record_id = ?1
-ON CONFLICT (n) DO UPDATE SET title = excluded.title, summary = excluded.summary, body = excluded.body
+INSERT INTO texts (n, record, title, summary, body) SELECT n, ?2, ?3, ?4, ?5 FROM docs WHERE record_id = ?1
+ON CONFLICT (n) DO UPDATE
+  SET record = excluded.record, title = excluded.title, summary = excluded.summary, body = excluded.body
 """
 PUT_CHUNK = "INSERT OR IGNORE INTO chunks (chunk, spelled) VALUES (?, ?)"
 
@@ -88,8 +94,10 @@ def find(
     limit: int | None = None,
     offset: int = 0,
     loosely: bool = False,
+    described: bool = False,
 ) -> list[Row]:
-    """Records that a query finds, best first: id, kind, title, status, created_at, score, matched, snippet.
+    """Records that a query finds, best first: id, kind, score, matched ("words", or "text" where pieces of words match);
+    `described` adds title, status, created_at and a snippet with the match in [ ].
 
     `where` holds conditions as Store.list takes them; `record_task` stands for the column of a kind's task. A limit of
     None or below 0 is no limit. The store is let go of while the index follows the ledger. `loosely` takes records that
@@ -105,7 +113,8 @@ def find(
         try:
             index = opener(store.plane.search)
             with contextlib.closing(index), index.caught_up(store):
-                return index.page(query, chosen, None if limit is None or limit < 0 else limit, offset)
+                hits = index.page(query, chosen, None if limit is None or limit < 0 else limit, offset)
+                return [index.described(hit) for hit in hits] if described else hits
         except denial.Denial:
             raise
         except Exception as fault:
@@ -277,7 +286,7 @@ class Choice:
         known = column in schema.BASE_COLUMNS or any(column in _index.KINDS[kind].columns for kind in kinds)
         if not known or column in _NO_FILTERS or column.endswith("_json"):
             raise ValueError(f"{column!r} cannot be a condition of a search")
-        return f"docs.record ->> '{column}'"
+        return f"texts.record ->> '{column}'"
 
 
 # --- the index ------------------------------------------------------------------------------------
@@ -288,6 +297,7 @@ class Index:
 
     def __init__(self, database: Any) -> None:
         self._db = database
+        self._reading = Reading(None, [])
         try:
             database.set_busy_timeout(BUSY_MS)
             self._make()
@@ -411,7 +421,7 @@ class Index:
         documents = [_document(entry) for entry in kept]
         self._db.executemany(PUT_DOC, (document for document, _ in documents))
         self._db.executemany(PUT_TEXT, ((document[0], *texts) for document, texts in documents))
-        chunks = {chunk for _, texts in documents for text in texts for chunk in _chunks(text)}
+        chunks = {chunk for _, texts in documents for text in texts[1:] for chunk in _chunks(text)}
         self._db.executemany(PUT_CHUNK, sorted(chunks))
         self._db.execute("UPDATE position SET seq = ?, chain_hash = ?", (entries[-1]["seq"], entries[-1]["chain_hash"]))
 
@@ -422,10 +432,21 @@ class Index:
         for reading in query.readings():
             self._db.create_scalar_function("weigh", reading.weigh, 3, deterministic=True)
             for around in self._around(reading.patterns):
-                ranked = self._ranked(reading, around, chosen, limit, offset)
-                if ranked or (offset and self._ranked(reading, around, chosen, 1, 0)):
-                    return self._hits(reading, ranked)
+                hits = self._ranked(reading, around, chosen, limit, offset)
+                if hits or (offset and self._ranked(reading, around, chosen, 1, 0)):
+                    self._reading = reading
+                    return hits
         return []
+
+    def described(self, hit: Row) -> Row:
+        """A hit of the last page with what people know it by."""
+        columns = "n, status, created_at, title, summary, body"
+        sql = f"SELECT {columns} FROM docs JOIN texts USING (n) WHERE record_id = ?"
+        n, status, created_at, *texts = self._db.execute(sql, (hit["id"],)).fetchone()
+        match = self._reading.match
+        snippet = self._snippet(n, match) if match else _cut_out(texts, self._reading.patterns)
+        told = {"title": _label(texts), "status": status, "created_at": created_at, "snippet": " ".join(snippet.split())}
+        return {**hit, **told}
 
     def _around(self, patterns: Sequence[Pattern]) -> Iterator[str | None]:
         """Queries that every text with these patterns meets, None for one that any text meets; none where no text can."""
@@ -450,10 +471,8 @@ class Index:
         sql = "SELECT coalesce(nullif(spelled, ''), chunk) FROM chunks WHERE instr(chunk, ?) LIMIT ?"
         return [chunk for (chunk,) in self._db.execute(sql, (part, MOST_CHUNKS + 1))]
 
-    def _ranked(
-        self, reading: Reading, around: str | None, chosen: Choice, limit: int | None, offset: int
-    ) -> list[tuple[int, float]]:
-        """(n, score) of the records of a page, best first, the newer of two equals first."""
+    def _ranked(self, reading: Reading, around: str | None, chosen: Choice, limit: int | None, offset: int) -> list[Row]:
+        """The hits of a page, best first, the newer of two equals first."""
         condition, values = chosen.condition()
         weight = "weigh(texts.title, texts.summary, texts.body)"
         if reading.match is None:
@@ -471,34 +490,20 @@ class Index:
             parts.append(f"{plus}{source}.rowid IN (SELECT rowid FROM words WHERE words MATCH ?)")
             values.append(around)
         if reading.patterns:
-            if source == "words":
-                tables.append("texts ON texts.n = words.rowid")
             parts.append(f"{weight} IS NOT NULL")
+        if source == "words" and any("texts." in part for part in parts):
+            tables.append("texts ON texts.n = words.rowid")
         found = f"SELECT {source}.rowid AS n, {score} AS score FROM {' JOIN '.join(tables)} WHERE {' AND '.join(parts)}"
-        sql = f"SELECT n, score FROM ({found} ORDER BY {source}.rowid DESC LIMIT ?) ORDER BY score DESC, n DESC LIMIT ? OFFSET ?"
         most, page = (-1, -1) if limit is None else (max(MOST_RANKED, offset + limit), limit)
-        return self._db.execute(sql, (*values, most, page, offset)).fetchall()
-
-    def _hits(self, reading: Reading, ranked: Sequence[tuple[int, float]]) -> list[Row]:
-        hits: list[Row] = []
-        columns = "record_id, record_kind, status, created_at, title, summary, body"
-        for n, score in ranked:
-            found = self._db.execute(f"SELECT {columns} FROM docs JOIN texts USING (n) WHERE n = ?", (n,)).fetchone()
-            record_id, kind, status, created_at, *texts = found
-            snippet = self._snippet(n, reading.match) if reading.match else _cut_out(texts, reading.patterns)
-            hits.append(
-                {
-                    "id": record_id,
-                    "kind": kind,
-                    "title": _label(texts),
-                    "status": status,
-                    "created_at": created_at,
-                    "score": float(f"{score:.6g}"),
-                    "matched": "words" if reading.match else "text",
-                    "snippet": " ".join(snippet.split()),
-                }
-            )
-        return hits
+        ranked = (
+            f"SELECT n, score FROM ({found} ORDER BY {source}.rowid DESC LIMIT ?) ORDER BY score DESC, n DESC LIMIT ? OFFSET ?"
+        )
+        sql = f"SELECT record_id, record_kind, score FROM ({ranked}) JOIN docs USING (n) ORDER BY score DESC, n DESC"
+        hits = self._db.execute(sql, (*values, most, page, offset))
+        matched = "text" if reading.match is None else "words"
+        return [
+            {"id": record_id, "kind": kind, "score": float(f"{score:.6g}"), "matched": matched} for record_id, kind, score in hits
+        ]
 
     def _snippet(self, n: int, match: str) -> str:
         sql = f"SELECT snippet(words, -1, '[', ']', '…', {_SNIPPET_WORDS}) FROM words WHERE words MATCH ? AND rowid = ?"
@@ -515,20 +520,16 @@ def _is_searched(kind: str) -> bool:
     return kind in _index.KINDS and bool(_index.KINDS[kind].search)
 
 
-def _document(entry: Row) -> tuple[tuple[Any, ...], tuple[str, str, str]]:
+def _document(entry: Row) -> tuple[tuple[Any, ...], tuple[str, ...]]:
     """The rows of docs and texts that stand for an entry's record."""
     record = ledger.content_record(entry["content"])
     names = _index.KINDS[entry["kind"]].search
     title, summary = (str(record.get(name) or "") if name in names else "" for name in ("title", "summary"))
     body = "\n".join(_text(name, record[name]) for name in names if name not in ("title", "summary") and record.get(name))
-    filters = {name: value for name, value in record.items() if name not in _NO_FILTERS and not name.endswith("_json")}
-    own = [filters.pop(name, None) for name in OWN_COLUMNS[1:]]
-    kept = json.dumps(filters, separators=(",", ":"))
-    return (entry["record_id"], entry["kind"], entry["task_id"], *own, kept), (
-        _storable(title),
-        _storable(summary),
-        _storable(body),
-    )
+    others = {name: value for name, value in record.items() if name not in _NO_FILTERS and not name.endswith("_json")}
+    own = [others.pop(name, None) for name in OWN_COLUMNS[1:]]
+    kept = json.dumps(others, separators=(",", ":"))
+    return (entry["record_id"], entry["kind"], entry["task_id"], *own), (kept, *map(_storable, (title, summary, body)))
 
 
 def _chunks(text: str) -> Iterable[tuple[str, str]]:

@@ -72,7 +72,7 @@ def copied(store: Store) -> Iterator[tuple[Path, str | None]]:
                 head = _copy(plane, target)
         except denial.FileUnwritable:
             # A plane on a read-only medium can be verified as well.
-            with store._lock_for_reading() or contextlib.nullcontext():
+            with store.locked_for_reading():
                 head = _copy(plane, target)
         yield target, head
     finally:
@@ -111,7 +111,7 @@ def _first_fault(path: Path, check: Callable[[sqlite3.Connection], None]) -> Fau
             check(connection)
     except Fault as fault:
         return fault
-    except sqlite3.Error as fault:
+    except (sqlite3.Error, UnicodeError) as fault:
         return Fault("file", f"The database file is damaged: {type(fault).__name__}.")
     return None
 

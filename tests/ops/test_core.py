@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from killing import killed
 from planes import populate
 
 from kaizen_components.hashing import file_sha256
@@ -58,7 +59,9 @@ def foreign(plane: Path) -> bytes:
     """An agent-kaizen plane in the place of ours."""
     database(plane).parent.mkdir(parents=True)
     connection = sqlite3.connect(database(plane))
-    connection.executescript("CREATE TABLE schema_version (id TEXT); CREATE TABLE ledger_events (id TEXT); CREATE TABLE tasks (id TEXT)")
+    connection.executescript(
+        "CREATE TABLE schema_version (id TEXT); CREATE TABLE ledger_events (id TEXT); CREATE TABLE tasks (id TEXT)"
+    )
     connection.close()
     database(plane).with_name("kaizen.db-log").write_bytes(b"log")
     return database(plane).read_bytes()
@@ -163,7 +166,12 @@ def test_all_orphans_are_found_by_record_id_and_are_a_finding(kz, plane, engine)
     reply = kz("K1", integrity=True)
     assert (reply["status"], reply.code, reply["integrity"]["ok"], reply["integrity"]["total_orphans"]) == ("FAILED", 1, False, 9)
     (orphans,) = reply["integrity"]["orphaned_relationships"]
-    assert (orphans["child"], orphans["parent"], orphans["orphans"], orphans["sample_truncated"]) == ("plans.task_id", "tasks", 9, False)
+    assert (orphans["child"], orphans["parent"], orphans["orphans"], orphans["sample_truncated"]) == (
+        "plans.task_id",
+        "tasks",
+        9,
+        False,
+    )
     assert orphans["sample"] == [{"child_id": plan, "missing_ref": NOBODY} for plan in sorted(plans)]
 
 
@@ -412,14 +420,12 @@ def test_a_read_of_such_a_plane_says_so(kz, plane, engine):
 
 def test_a_read_of_such_a_plane_sees_what_is_only_in_the_journal(kz, plane, engine):
     kz.ok("K1")
-    other = sqlite3.connect(database(plane))
-    other.execute("SELECT COUNT(*) FROM tasks").fetchall()
-    kz.ok("W1", title="In the journal", summary="It can be read.") if engine == "sqlite" else None
-    other.close()
-    if engine == "turso":
-        kz.ok("W1", title="In the journal", summary="It can be read.")
+    arguments = ["W1", "--title", "In the journal", "--summary", "It can be read."]
+    killed(f"from kaizen_components.store import Store\nStore.close = die\ncli.main({arguments!r})")
+    assert b"In the journal" not in database(plane).read_bytes()
     lock_is_a_folder(plane)
     assert kz.ok("W9")["records"][0]["title"] == "In the journal"
+    assert kz.ok("K1", integrity=True)["integrity"]["ok"]
     assert kz.ok("V1")["seq"] == 2
 
 

@@ -100,7 +100,9 @@ def test_a_plane_whose_file_was_lost_is_not_made_anew_but_restored(kz, plane):
     assert titles(kz) == ["Before"]
 
 
-@pytest.mark.parametrize("damage", [lambda data: b"\0" * 4096 + data[4096:], lambda data: data[:100] + b"\xff" * 20_000 + data[20_100:]])
+@pytest.mark.parametrize(
+    "damage", [lambda data: b"\0" * 4096 + data[4096:], lambda data: data[:100] + b"\xff" * 20_000 + data[20_100:]]
+)
 def test_a_damaged_plane_is_replaced_and_kept_byte_for_byte(kz, plane, damage):
     kz.ok("W1", title="Before", summary="It is in the backup.")
     backup = kz.ok("K3")["backup_dir"]
@@ -216,7 +218,9 @@ def test_a_restore_that_is_killed_leaves_a_plane_that_verifies(kz, plane, point)
 def test_a_backup_under_writers_is_whole(kz, plane, process):
     kz.ok("K1")
     writers = [
-        subprocess.Popen([sys.executable, str(ROOT / "kaizen.py"), "W1", "--title", f"t{n}", "--summary", "s."], stdout=subprocess.DEVNULL)
+        subprocess.Popen(
+            [sys.executable, str(ROOT / "kaizen.py"), "W1", "--title", f"t{n}", "--summary", "s."], stdout=subprocess.DEVNULL
+        )
         for n in range(4)
     ]
     backups = [kz.ok("K3") for _ in range(3)]

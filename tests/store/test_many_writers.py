@@ -86,7 +86,7 @@ def test_thirty_two_command_lines_at_once_all_succeed(plane):
 
 
 @pytest.mark.soak
-def test_thirty_two_writers_that_start_together_take_turns(plane, engine):
+def test_writers_that_start_together_take_turns(plane, engine):
     deadline, rounds = time.monotonic() + SOAK / 2, 0
     while not rounds or time.monotonic() < deadline:
         rounds += 1
@@ -243,7 +243,7 @@ def test_a_foreign_shell_with_a_write_lock_is_waited_for_then_refused(kz, plane,
         monkeypatch.setenv("KAIZEN_LOCK_TIMEOUT", "30")
         threading.Timer(0.3, process.kill).start()
         kz.ok("W1", title="C", summary="One.")
-    assert [row["title"] for row in truth.sound(plane)["tasks"]] == ["A", "C"]
+    assert {row["title"] for row in truth.sound(plane)["tasks"]} == {"A", "C"}
 
 
 @pytest.mark.slow

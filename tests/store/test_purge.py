@@ -152,7 +152,10 @@ def test_reports_that_mention_it_go_with_it(kz, plane):
 
 
 def test_a_file_that_kaizen_keeps_for_it_goes_with_the_last_record_that_needs_it(kz, plane):
-    runs = [kz.ok("Q11", _command=[sys.executable, "-c", f"print('{WORD[:7]}' + '{WORD[7:]}')"], summary=f"Run {n}.") for n in range(2)]
+    runs = [
+        kz.ok("Q11", _command=[sys.executable, "-c", f"print('{WORD[:7]}' + '{WORD[7:]}')"], summary=f"Run {n}.")
+        for n in range(2)
+    ]
     outputs = [run["artifact_ids"][0] for run in runs]
     blob = plane / kz.ok("A3", id=outputs[0])["record"]["path"]
     assert blob.is_file()
@@ -236,7 +239,9 @@ def test_a_purge_on_a_full_disk_erases_all_or_nothing(kz, plane):
     def full() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
-    done = subprocess.run([sys.executable, str(ROOT / "kaizen.py"), *arguments], preexec_fn=full, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "kaizen.py"), *arguments], preexec_fn=full, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 1 and json.loads(done.stderr)["code"].startswith("DENIED_"), done.stderr
     kz.ok("V1")
     purge(kz, record)

@@ -63,7 +63,9 @@ def test_tables_that_were_tampered_with_are_made_anew(kz, plane):
     kz.ok("W1", title="Deleted", summary="It will be.")
     before = canonical_dump(database(plane))
     change(plane, "UPDATE tasks SET title = 'False'", "DELETE FROM tasks WHERE title <> 'False'", "DROP INDEX tasks_open")
-    change(plane, "DELETE FROM tasks WHERE rowid > 1", "UPDATE counters SET value = 99", "ALTER TABLE tasks ADD COLUMN extra TEXT")
+    change(
+        plane, "DELETE FROM tasks WHERE rowid > 1", "UPDATE counters SET value = 99", "ALTER TABLE tasks ADD COLUMN extra TEXT"
+    )
     assert kz("V1").code == 1
     kz.ok("K12")
     assert kz.ok("W11", id=task["id"])["record"]["title"] == "True"

@@ -243,7 +243,9 @@ def test_an_entry_with_the_id_of_another_is_found(copy):
 
 @pytest.mark.parametrize("tidy", [False, True])
 def test_a_cut_tail_is_found(copy, tidy):
-    seq, record_id = copy.rows("SELECT seq, record_id FROM ledger WHERE kind = 'note' AND action = 'add' ORDER BY seq DESC LIMIT 1")[0]
+    seq, record_id = copy.rows(
+        "SELECT seq, record_id FROM ledger WHERE kind = 'note' AND action = 'add' ORDER BY seq DESC LIMIT 1"
+    )[0]
     for path in (copy.path,):
         # A plane that ends with a note: what came after it never was.
         connection = sqlite3.connect(path, isolation_level=None)
@@ -334,7 +336,9 @@ def test_a_head_that_lags_is_allowed_and_one_that_differs_is_not(copy):
     assert copy.found()["source"] == "ledger.head"
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", "7", '{"seq": "7", "chain_hash": 1}', '{"seq": -1, "chain_hash": "00"}', "[" * 9999, "\ufffd"])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[1]", "7", '{"seq": "7", "chain_hash": 1}', '{"seq": -1, "chain_hash": "00"}', "[" * 9999, "\ufffd"]
+)
 def test_a_head_that_cannot_be_read_is_a_fault(copy, text):
     copy.head = text
     assert copy.found() == {"fault": "head"}
@@ -352,7 +356,9 @@ def test_content_that_is_gone_without_a_purge_is_found(copy):
 def test_content_that_a_purge_left_is_found(copy):
     record_id = copy.rows("SELECT record_id FROM ledger WHERE action = 'purge'")[0][0]
     first = copy.rows("SELECT min(seq) FROM ledger WHERE record_id = ?", record_id)[0][0]
-    entry = dict(zip(ledger.COLUMNS, copy.rows(f"SELECT {', '.join(ledger.COLUMNS)} FROM ledger WHERE seq = ?", first)[0], strict=True))
+    entry = dict(
+        zip(ledger.COLUMNS, copy.rows(f"SELECT {', '.join(ledger.COLUMNS)} FROM ledger WHERE seq = ?", first)[0], strict=True)
+    )
     record = {"id": record_id, "created_at": entry["time"], "updated_at": entry["time"]}
     content = standalone.canonical({"record": record, "salt": "0" * 32})
     copy.change(("UPDATE ledger SET content = ? WHERE seq = ?", (content, first)), seal=True)
@@ -368,7 +374,7 @@ def test_a_purge_without_its_content_is_found(copy):
 
 def test_a_row_that_came_back_after_its_purge_is_found(copy):
     record_id = copy.rows("SELECT record_id FROM ledger WHERE action = 'purge'")[0][0]
-    copy.change((f"UPDATE gotcha SET id = ? WHERE rowid = (SELECT max(rowid) FROM gotcha)", (record_id,)))
+    copy.change(("UPDATE gotcha SET id = ? WHERE rowid = (SELECT max(rowid) FROM gotcha)", (record_id,)))
     assert copy.found() == {"fault": "row_extra", "table": "gotcha", "id": record_id}
 
 
@@ -384,7 +390,9 @@ CONTENTS = {
     "a salt that is none": lambda text: text[:-4] + 'zz"}',
     "more than there may be": lambda text: '{"more":1,' + text[1:],
     "white space": lambda text: text.replace('","', '", "', 1),
-    "another order": lambda text: '{"salt":"' + "0" * 32 + '","record":' + text.split('"record":', 1)[1].split(',"salt"', 1)[0] + "}",
+    "another order": lambda text: (
+        '{"salt":"' + "0" * 32 + '","record":' + text.split('"record":', 1)[1].split(',"salt"', 1)[0] + "}"
+    ),
     "a key twice": lambda text: text.replace('"title":', '"title":"x","title":', 1),
     "NaN": lambda text: text.replace('"is_test":0', '"is_test":NaN'),
     "a number in another notation": lambda text: text.replace('"is_test":0', '"is_test":0.0'),
@@ -440,7 +448,9 @@ def test_a_second_plane_record_is_found(copy):
 
 
 def test_entries_of_older_versions_pass_and_what_they_do_not_say_is_empty(copy):
-    seq, record_id, text = copy.rows("SELECT seq, record_id, content FROM ledger WHERE kind = 'note' ORDER BY seq DESC LIMIT 1")[0]
+    seq, record_id, text = copy.rows("SELECT seq, record_id, content FROM ledger WHERE kind = 'note' ORDER BY seq DESC LIMIT 1")[
+        0
+    ]
     content = json.loads(text)
     del content["record"]["title"]
     change = ("UPDATE ledger SET content = ?, kind_version = 0 WHERE seq = ?", (standalone.canonical(content), seq))
@@ -653,7 +663,9 @@ def test_a_foreign_file_is_refused(kz, plane):
     kz.denied("DENIED_PLANE_FOREIGN", "V1")
 
 
-@pytest.mark.parametrize("statement", ["CREATE TABLE g (a, b AS (a + 1))", "DROP TABLE ledger", "ALTER TABLE tasks RENAME TO other"])
+@pytest.mark.parametrize(
+    "statement", ["CREATE TABLE g (a, b AS (a + 1))", "DROP TABLE ledger", "ALTER TABLE tasks RENAME TO other"]
+)
 def test_a_plane_that_the_engine_cannot_read_is_a_finding(kz, planted, statement):
     damage(planted, statement)
     assert kz("V1")["status"] == "FAILED"
