@@ -273,6 +273,8 @@ def _selection(code: str, wanted: Wanted, store: Store, kinds: tuple[str, ...] |
         if wanted.query:
             from ..store import search
 
+            # Reports on a topic are no part of it.
+            kinds = kinds or tuple(kind for kind in search.searched_kinds() if kind != "report")
             hits = search.find(store, wanted.query, kinds=kinds)
     finally:
         store.close()

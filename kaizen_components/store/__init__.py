@@ -924,7 +924,8 @@ def write_head(plane: Plane, seq: int, chain: str) -> None:
         os.replace(temporary, plane.head)
     except OSError:
         # The record is durable already; a head that lags is allowed, a refusal now would be a lie.
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def read_head(plane: Plane) -> tuple[int, str] | None:

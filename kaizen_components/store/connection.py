@@ -25,15 +25,6 @@ _DAMAGED = (
     "no such column",
     "parse error",
 )
-    "not a database",
-    "malformed",
-    "corrupt",
-    "invalid page",
-    "short read",
-    "no such table",
-    "no such column",
-    "parse error",
-)
 _UNWRITABLE = ("full", "readonly", "read-only", "permission", "i/o error", "ioerror", "unable to open", "no space", "denied")
 
 Answer = TypeVar("Answer")

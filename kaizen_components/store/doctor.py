@@ -23,6 +23,7 @@ from .connection import Connection, engine, header
 from .status import schema_status
 
 LEAST_FREE = 64_000_000
+_MAY_WRITE = "Make room on this disk, or give this user the right to write there."
 _LOOK = "Run the command that it names, or ask the person who looks after this machine."
 
 # What a check says: fine or not, a sentence, and what to do where it is not.
@@ -55,7 +56,7 @@ class Doctor:
         except denial.Denial as refusal:
             reason = refusal.detail.get("reason")
             detail = f"{refusal.message} ({reason})" if reason else refusal.message
-            ok, action = False, refusal.required_action
+            ok, action = False, _MAY_WRITE if isinstance(refusal, denial.FileUnwritable) else refusal.required_action
         except Exception as fault:
             ok, detail, action = False, f"{type(fault).__name__}: {fault}", _LOOK
         entry: dict[str, Any] = {"check": name, "ok": ok, "detail": detail}

@@ -96,8 +96,9 @@ def _erase(erasing: Store, found: Sequence[tuple[str, str]], reason: str) -> lis
     reports = [] if "report" not in _index.KINDS else _reports(erasing, _mentioning(plane, ids))
     everything = dict.fromkeys([*found, *(("report", record_id) for record_id in reports)])
     blobs = [blob for _, record_id in everything for blob in _blobs(erasing, record_id)]
+    entries = [erasing.purge(kind, record_id, reason) for kind, record_id in everything]
     _note(plane, [record_id for _, record_id in everything], blobs)
-    return [erasing.purge(kind, record_id, reason) for kind, record_id in everything]
+    return entries
 
 
 def _mentioning(plane: Plane, ids: Iterable[str]) -> list[Path]:

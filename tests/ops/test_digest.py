@@ -26,7 +26,13 @@ def fill(kz, many: int = 8) -> None:
     lines = []
     for n in range(many):
         lines += [
-            {"op": "X1", "title": f"Rule {n}", "summary": f"Rule {n} holds.", "body": body, "priority": ["low", "critical"][n % 2]},
+            {
+                "op": "X1",
+                "title": f"Rule {n}",
+                "summary": f"Rule {n} holds.",
+                "body": body,
+                "priority": ["low", "critical"][n % 2],
+            },
             {"op": "G1", "title": f"Pitfall {n}", "summary": f"Pitfall {n} is deep.", "body": body},
             {"op": "Q2", "summary": f"Verdict {n} is bad.", "conclusion": "VERIFICATION_FAILED"},
             {"op": "L1", "title": f"Lesson {n}", "summary": f"Lesson {n} was hard.", "body": body},
@@ -76,7 +82,13 @@ def test_nothing_that_was_retired_is_shown(kz):
     }
     learning = kz.ok("L1", title="Lesson", summary="Zebra lesson.")["id"]
     made["recent_learned"] = kz.ok("L3", id=learning)["id"]
-    for op, section in {"X8": "policies", "G6": "active_gotchas", "Q13": "blocking_verifications", "W12": "active_tasks", "L13": "recent_learned"}.items():
+    for op, section in {
+        "X8": "policies",
+        "G6": "active_gotchas",
+        "Q13": "blocking_verifications",
+        "W12": "active_tasks",
+        "L13": "recent_learned",
+    }.items():
         kz.ok(op, id=made[section], reason="No longer.")
     digest = kz.ok("R0", query="zebra")
     assert all(digest[section] == [] for section in made)
@@ -206,7 +218,7 @@ def test_a_budget_too_small_for_anything_is_refused(kz):
 def test_texts_of_any_script_keep_to_the_budget(kz):
     for n in range(5):
         kz.ok("W1", title=f"{n} " + "漢字" * 300, summary="🦓" * 500, task_id="x" * 900)
-        kz.ok("Q2", summary="\\\"" * 900, conclusion="VERIFICATION_FAILED", proof_id="y" * 900)
+        kz.ok("Q2", summary='\\"' * 900, conclusion="VERIFICATION_FAILED", proof_id="y" * 900)
     for limit in (200, 400, 800, 1_600):
         assert tokens(kz.ok("R0", budget=limit).stdout) <= limit
 
@@ -226,7 +238,14 @@ def test_warnings_count_as_well(kz, plane):
 def test_a_person_reads_what_matters_first(kz):
     fill(kz, 2)
     text = kz.ok("R0", _text=True).stdout
-    order = ["Blocking verifications (2 of 2)", "Policies (2 of 2)", "Open tasks (2 of 2)", "Gotchas (2 of 2)", "Lessons (2 of 2)", "Next: "]
+    order = [
+        "Blocking verifications (2 of 2)",
+        "Policies (2 of 2)",
+        "Open tasks (2 of 2)",
+        "Gotchas (2 of 2)",
+        "Lessons (2 of 2)",
+        "Next: ",
+    ]
     assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
     assert max(map(len, text.splitlines())) <= 110
 
@@ -234,4 +253,3 @@ def test_a_person_reads_what_matters_first(kz):
 def test_a_person_sees_what_a_budget_cut(kz):
     fill(kz)
     assert "R0 --section" in kz.ok("R0", budget=900, _text=True).stdout
-

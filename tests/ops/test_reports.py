@@ -60,8 +60,6 @@ def test_a_report_is_a_file_with_a_record_that_holds_its_hash(kz, plane, code):
 def test_two_reports_in_one_second_have_two_files(kz, plane, monkeypatch):
     monkeypatch.setenv("KAIZEN_CLOCK", "2026-01-01T00:00:00+00:00")
     first = kz.ok("R6")
-    with sqlite3.connect(":memory:"):
-        pass
     (plane / first["path"]).rename(plane / "AI/db/exports/reports/source-report-20260101T000003Z.md")
     second = kz.ok("R6")
     assert second["path"].endswith("source-report-20260101T000003Z-2.md")
@@ -160,8 +158,8 @@ def test_a_task_selects_the_entries_and_proofs_that_belong_to_it(kz, plane):
     task = kz.ok("W1", title="Task", summary="A task.")["id"]
     proof = kz.ok("Q1", summary="It passed.", task_id=task)["id"]
     kz.ok("Q1", summary="Something else passed.")
-    assert ids(report(kz, plane, "R4", task_id=task)["rows"]) == [proof]
     assert [row["record_id"] for row in report(kz, plane, "R2", task_id=task)["rows"]] == [proof, task]
+    assert ids(report(kz, plane, "R4", task_id=task)["rows"]) == [proof]
 
 
 @pytest.mark.parametrize("code", ["R5", "R6", "R7"])
@@ -173,8 +171,8 @@ def test_a_scope_selects_records_and_the_entries_of_such_records(kz, plane):
     kz.ok("G1", title="Here", summary="Here.", body="Here.")
     there = kz.ok("G1", title="There", summary="There.", body="There.", scope="global")["id"]
     wide = kz.ok("W1", title="Wide", summary="Wide.", scope="global")["id"]
-    assert ids(report(kz, plane, "R1", scope="global")["rows"]) == [wide]
     assert [row["record_id"] for row in report(kz, plane, "R2", scope="global")["rows"]] == [wide, there]
+    assert ids(report(kz, plane, "R1", scope="global")["rows"]) == [wide]
 
 
 def test_sources_belong_to_the_project(kz, plane):
@@ -194,6 +192,7 @@ def test_a_topic_is_the_entries_of_the_records_that_a_query_finds(kz, plane):
     task = kz.ok("W1", title="Fix login", summary="Users cannot log in.")["id"]
     kz.ok("G1", title="Cache", summary="It is stale.", body="Clear it.")
     kz.ok("W2", id=task, status="done")
+    report(kz, plane, "R11", query="login")
     rows = report(kz, plane, "R11", query="login")["rows"]
     assert [(row["record_id"], row["action"]) for row in rows] == [(task, "revise"), (task, "add")]
 
@@ -331,10 +330,17 @@ def test_a_second_timeline_leaves_the_first_alone(kz):
 
 def test_a_trace_report_adds_up_tokens_and_cost(kz, plane):
     kz.denied("DENIED_ID_REQUIRED", "T3")
-    for number, payload in enumerate(({"total_tokens": 10, "cost": 0.1}, {"prompt_tokens": 3, "completion_tokens": 4, "cost": 0.2})):
+    for number, payload in enumerate(
+        ({"total_tokens": 10, "cost": 0.1}, {"prompt_tokens": 3, "completion_tokens": 4, "cost": 0.2})
+    ):
         kz.ok("T1", kind="model_call", summary=f"Step {number}.", payload_json=json.dumps({"trace_id": "run/7", **payload}))
     made = kz.ok("T3", trace_id="run/7")
-    assert (made["key"], made["events"], made["total_tokens"], made["path"]) == ("run/7", 2, 17, "AI/db/exports/reports/trace-run-7.md")
+    assert (made["key"], made["events"], made["total_tokens"], made["path"]) == (
+        "run/7",
+        2,
+        17,
+        "AI/db/exports/reports/trace-run-7.md",
+    )
     assert made["total_cost"] == pytest.approx(0.3)
 
 
@@ -380,7 +386,7 @@ def test_any_text_is_one_cell_of_a_markdown_table(first, second):
     cells = [tokens[n + 1] for n, token in enumerate(tokens) if token.type == "td_open"]
     assert len(cells) == 3
     for text, cell in zip((first, second), cells[1:], strict=True):
-        plain = "".join(child.content if child.type == "text" else " " for child in cell.children or () )
+        plain = "".join(child.content if child.type == "text" else " " for child in cell.children or ())
         assert all(child.type in ("text", "text_special") or child.content == "<br>" for child in cell.children or ())
         wanted = "".join(c for c in text if c.isalnum())
         shown = re.sub(r"\\u[0-9a-f]{4}", "", plain)
@@ -402,7 +408,7 @@ def test_any_text_survives_a_csv_and_none_is_a_formula(rows):
 
 
 def test_csv_has_a_row_for_each_record_and_ids_for_what_belongs_to_it(kz, plane):
-    task = kz.ok("W1", title='=HYPERLINK("x")', summary="A, \"b\"\nand c.", criterion=["One.", "Two."])
+    task = kz.ok("W1", title='=HYPERLINK("x")', summary='A, "b"\nand c.', criterion=["One.", "Two."])
     header, row = csv.reader(io.StringIO(content(plane, kz.ok("R1", format="csv")), newline=""))
     shown = dict(zip(header, row, strict=True))
     assert shown["title"] == '\'=HYPERLINK("x")' and shown["summary"] == 'A, "b"\nand c.'
