@@ -11,7 +11,7 @@ from ..hashing import canonical, sha256
 from ..op import Result, op
 from ..record import Field, Input, Record
 from ..store import Store, files
-from . import lifecycle
+from . import _index, lifecycle
 from .lifecycle import Annotated, Listing, Retirement, Since, Target, Until, listing
 
 if TYPE_CHECKING:
@@ -252,7 +252,8 @@ def _report(
         )
         return result
 
-    reads_much = selection.limit is None or selection.limit > MANY or (kinds is None and selection.scope is not None)
+    most = max(len(selection.hits or ()), selection.limit or MANY + 1)
+    reads_much = most > MANY or (kinds is None and selection.scope is not None)
     return _written(store, f"{report_type}-report-{{stamp}}", wanted.format, compose, record, apart=reads_much)
 
 
@@ -274,7 +275,7 @@ def _selection(code: str, wanted: Wanted, store: Store, kinds: tuple[str, ...] |
             from ..store import search
 
             # Reports on a topic are no part of it.
-            kinds = kinds or tuple(kind for kind in search.searched_kinds() if kind != "report")
+            kinds = kinds or tuple(kind for kind in _index.KINDS if kind != "report")
             hits = search.find(store, wanted.query, kinds=kinds)
     finally:
         store.close()

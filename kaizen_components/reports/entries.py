@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..store import Row, Store
 
 ENTRY = ("seq", "entry_id", "time", "op", "action", "kind", "record_id", "task_id", "agent", "chain_hash")
+READ = (*ENTRY, "content")
 COLUMNS = ("seq", "id", "time", "op", "action", "kind", "record_id", "title", "task_id", "agent", "chain_hash")
 # Entries are read so many at a time where their content decides.
 PAGE = 1_000
@@ -43,33 +44,35 @@ def _tally(entries: list[Row], name: str) -> list[Any]:
 
 def _chosen(store: Store, selection: Selection, where: dict[str, Any]) -> tuple[list[Row], int]:
     """(the entries to show, how many match)."""
-    columns = (*ENTRY, "content")
-    if selection.hits is not None:
-        every = [
-            row
-            for ids in chunks(hit["id"] for hit in selection.hits)
-            for row in _listed(store, {**where, "record_id": ("in", ids)})
-        ]
-        wanted = sorted((row for row in every if _is_in(row, selection.scope)), key=lambda row: -row["seq"])
-        return wanted[: selection.limit], len(wanted)
-    if selection.scope:
-        wanted = [row for row in _paged(store, where) if _is_in(row, selection.scope)]
-        return wanted[: selection.limit], len(wanted)
-    rows = store.list("ledger", where, order="seq DESC", limit=selection.limit, columns=columns)
-    full = selection.limit is not None and len(rows) >= selection.limit
-    return rows, store.count("ledger", where) if full else len(rows)
+    if selection.hits is None and selection.scope is None:
+        rows = store.list("ledger", where, order="seq DESC", limit=selection.limit, columns=READ)
+        full = selection.limit is not None and len(rows) >= selection.limit
+        return rows, store.count("ledger", where) if full else len(rows)
+    matching = sorted(_matching(store, selection, where), reverse=True)
+    shown: list[Row] = []
+    for seqs in chunks(matching[: selection.limit]):
+        shown += store.list("ledger", {"seq": ("in", seqs)}, order="seq DESC", columns=READ)
+    return shown, len(matching)
 
 
-def _listed(store: Store, where: dict[str, Any]) -> list[Row]:
-    return store.list("ledger", where, order="seq DESC", columns=(*ENTRY, "content"))
+def _matching(store: Store, selection: Selection, where: dict[str, Any]) -> Iterator[int]:
+    """Where in the ledger the entries stand that a query or a scope selects."""
+    columns = ("seq",) if selection.scope is None else ("seq", "content")
+    if selection.hits is None:
+        rows = _paged(store, where, columns)
+    else:
+        groups = chunks(hit["id"] for hit in selection.hits)
+        found = (store.list("ledger", {**where, "record_id": ("in", ids)}, order="seq", columns=columns) for ids in groups)
+        rows = (row for group in found for row in group)
+    return (row["seq"] for row in rows if selection.scope is None or _is_in(row, selection.scope))
 
 
-def _paged(store: Store, where: dict[str, Any]) -> Iterator[Row]:
-    """Every entry that matches, newest first, a page at a time."""
-    below: dict[str, Any] = {}
-    while page := store.list("ledger", {**where, **below}, order="seq DESC", limit=PAGE, columns=(*ENTRY, "content")):
+def _paged(store: Store, where: dict[str, Any], columns: tuple[str, ...]) -> Iterator[Row]:
+    """Every entry that matches, a page at a time."""
+    behind: dict[str, Any] = {}
+    while page := store.list("ledger", {**where, **behind}, order="seq", limit=PAGE, columns=columns):
         yield from page
-        below = {"seq": ("<", page[-1]["seq"])}
+        behind = {"seq": (">", page[-1]["seq"])}
 
 
 def _record(entry: Row) -> Row:
@@ -77,9 +80,9 @@ def _record(entry: Row) -> Row:
     return (json.loads(entry["content"])["record"] or {}) if entry["content"] is not None else {}
 
 
-def _is_in(entry: Row, scope: str | None) -> bool:
+def _is_in(entry: Row, scope: str) -> bool:
     """Whether an entry's record has this scope; a kind without scopes belongs to the project."""
-    return scope is None or _record(entry).get("scope", "project") == scope
+    return _record(entry).get("scope", "project") == scope
 
 
 def _row(entry: Row) -> Row:

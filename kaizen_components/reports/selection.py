@@ -6,12 +6,14 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .window import Window
 
 if TYPE_CHECKING:
     from ..store import Row, Store
+
+Key = TypeVar("Key", str, int)
 
 # So many ids fit into one query on either engine.
 CHUNK = 500
@@ -67,8 +69,8 @@ def children(store: Store, kind: str, link: str, parents: Iterable[str], columns
     return found
 
 
-def chunks(ids: Iterable[str]) -> Iterator[list[str]]:
-    """The ids, each once, as many at a time as one query takes."""
+def chunks(ids: Iterable[Key]) -> Iterator[list[Key]]:
+    """The ids or positions, each once, as many at a time as one query takes."""
     rest = iter(dict.fromkeys(ids))
     while chunk := list(islice(rest, CHUNK)):
         yield chunk

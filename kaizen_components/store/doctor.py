@@ -24,7 +24,7 @@ from .status import schema_status
 
 LEAST_FREE = 64_000_000
 _MAY_WRITE = "Make room on this disk, or give this user the right to write there."
-_LOOK = "Run the command that it names, or ask the person who looks after this machine."
+_LOOK = "Verify the plane with V1 ledger-verify; K11 db-restore brings a backup back."
 
 # What a check says: fine or not, a sentence, and what to do where it is not.
 Finding = tuple[bool, str, str | None]

@@ -115,13 +115,13 @@ def _reports(erasing: Store, paths: Sequence[Path]) -> list[str]:
 
 
 def _blobs(erasing: Store, record_id: str) -> list[str]:
-    """Names of the files under AI/db/blobs that a record's contents refer to."""
-    folder = erasing.plane.relative(erasing.plane.blobs)
+    """Names of the blobs that a record's contents refer to, and of the file that a report was written to."""
+    folders = tuple(f"{erasing.plane.relative(folder)}/" for folder in (erasing.plane.blobs, erasing.plane.reports))
     found: dict[str, None] = {}
     for entry in erasing.history(record_id):
         record = (json.loads(entry["content"]).get("record") or {}) if entry["content"] else {}
         for value in record.values():
-            if isinstance(value, str) and value.startswith(folder + "/"):
+            if isinstance(value, str) and value.startswith(folders):
                 found[value] = None
     return list(found)
 
@@ -161,7 +161,7 @@ def _sweep(plane: Plane, connection: Connection, pending: dict[str, list[str]]) 
     connection.write("VACUUM")
     connection.checkpoint()
     erased = [record_id for record_id in pending["ids"] if not holds(connection, record_id)]
-    deleted = [*_mentioning(plane, erased), *_unused_blobs(plane, connection, pending["blobs"])]
+    deleted = list(dict.fromkeys([*_mentioning(plane, erased), *_unused_blobs(plane, connection, pending["blobs"])]))
     for path in [*deleted, *abandoned(plane), *with_journal(plane.search)]:
         path.unlink(missing_ok=True)
     (plane.folder / PENDING).unlink(missing_ok=True)
@@ -180,7 +180,8 @@ def _unused_blobs(plane: Plane, connection: Connection, blobs: Iterable[str]) ->
     for name in dict.fromkeys(blobs):
         if not connection.execute("SELECT 1 FROM ledger WHERE instr(content, ?) LIMIT 1", (name,)):
             path = plane.base / name
-            if path.is_file() and path.resolve().is_relative_to(plane.blobs.resolve()):
+            folders = (plane.blobs.resolve(), plane.reports.resolve())
+            if path.is_file() and any(path.resolve().is_relative_to(folder) for folder in folders):
                 unused.append(path)
     return unused
 

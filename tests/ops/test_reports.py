@@ -78,6 +78,13 @@ def test_a_test_report_is_test_data(kz):
     assert kz.ok("R13", id=kz.ok("R2", test=True)["id"])["record"]["is_test"] == 1
 
 
+def test_purging_a_report_deletes_its_file_and_no_other(kz, plane):
+    kept = kz.ok("R6")
+    kz.ok("R6", test=True)
+    assert kz.ok("K7")["purged"]["reports"] == 1
+    assert files(plane) == [kept["path"].rpartition("/")[2]]
+
+
 def test_repeating_a_key_gives_the_first_report_and_no_second_file(kz, plane):
     first = kz.ok("R2", key="monday")
     again = kz.ok("R2", key="monday")
