@@ -242,7 +242,9 @@ def _option(spec: Spec) -> TyperOption:
     declarations = [spec.flag, spec.key]
     if spec.type is bool:
         return TyperOption(param_decls=declarations, is_flag=True, default=False, help=text)
-    metavar = {int: "INTEGER", float: "NUMBER"}.get(spec.type, "JSON" if any(isinstance(rule, Json) for rule in spec.rules) else "TEXT")
+    metavar = {int: "INTEGER", float: "NUMBER"}.get(
+        spec.type, "JSON" if any(isinstance(rule, Json) for rule in spec.rules) else "TEXT"
+    )
     return TyperOption(param_decls=declarations, type=spec.type, multiple=spec.many, metavar=metavar, help=text)
 
 

@@ -214,7 +214,7 @@ class PayloadType(Denial):
     """The payload must be a JSON object."""
 
     code = "DENIED_PAYLOAD_TYPE"
-    required_action = "Pass a JSON object, for example --payload-json '{\"key\": \"value\"}'."
+    required_action = 'Pass a JSON object, for example --payload-json \'{"key": "value"}\'.'
 
 
 class SchemaRequired(Denial):
@@ -410,7 +410,9 @@ class PlaneDamaged(Denial):
 
     code = "DENIED_PLANE_DAMAGED"
     exit_code = 1
-    required_action = "Keep the file. V1 says what is wrong; K12 rebuild makes the tables anew from the ledger; K11 restores a backup."
+    required_action = (
+        "Keep the file. V1 says what is wrong; K12 rebuild makes the tables anew from the ledger; K11 restores a backup."
+    )
 
 
 class BackupMismatch(Denial):
@@ -427,6 +429,14 @@ class PurgeUnfinished(Denial):
     code = "DENIED_PURGE_UNFINISHED"
     exit_code = 1
     required_action = "Look at K10 doctor, make room or rights, then run K7 purge-test: it finishes what is pending."
+
+
+class LedgerCut(Denial):
+    """The ledger ends before the entry that ledger.head names, or holds another there: its tail was cut or exchanged."""
+
+    code = "DENIED_LEDGER_CUT"
+    exit_code = 1
+    required_action = "Look at V1 ledger-verify, then restore the newest backup with K11 db-restore. Reading goes on."
 
 
 class SchemaStatus(Denial):

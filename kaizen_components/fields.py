@@ -228,9 +228,7 @@ def _finite(text: str) -> float:
 def parse_json(text: str, field: str) -> Any:
     """A JSON value; DENIED_JSON_INVALID for bad syntax, duplicate keys, NaN and infinities."""
     try:
-        return json.loads(
-            text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite
-        )
+        return json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as fault:
         reason = "nested too deeply" if isinstance(fault, RecursionError) else str(fault)
         raise denial.JsonInvalid(

@@ -118,15 +118,23 @@ def index_text(ops, kinds, manifest_hash, common, common_keys) -> str:
     for code, entry in ops.items():
         module = entry.function.__module__.rsplit(".", 1)[1]
         purpose = entry.purpose.split("\n\n")[0].replace("\n", " ")
-        lines.append(f"    {code!r}: OpEntry({entry.aliases!r}, {module!r}, {purpose!r}, {entry.keywords!r}, {entry.example!r}, {entry.writes!r}),")
+        lines.append(
+            f"    {code!r}: OpEntry({entry.aliases!r}, {module!r}, {purpose!r}, {entry.keywords!r}, {entry.example!r}, {entry.writes!r}),"
+        )
     lines += ["}", "", "ALIASES: dict[str, str] = " + pformat(aliases, sort_dicts=False, width=110)]
-    lines += ["", "# flag -> whether it takes a value", "FLAGS: dict[str, bool] = " + pformat(dict(sorted(flags.items())), width=110)]
+    lines += [
+        "",
+        "# flag -> whether it takes a value",
+        "FLAGS: dict[str, bool] = " + pformat(dict(sorted(flags.items())), width=110),
+    ]
     lines += ["", "KINDS: dict[str, KindEntry] = {"]
     for kind, cls in sorted(kinds.items()):
         module = cls.__module__.removeprefix("kaizen_components.")
         search = tuple(spec.name for spec in cls.specs if spec.search)
         columns = tuple(spec.name for spec in cls.specs if spec.stored)
-        lines.append(f"    {kind!r}: KindEntry({module!r}, {cls.__name__!r}, {cls.table!r}, {cls.prefix!r}, {cls.task_column!r}, {search!r}, {columns!r}),")
+        lines.append(
+            f"    {kind!r}: KindEntry({module!r}, {cls.__name__!r}, {cls.table!r}, {cls.prefix!r}, {cls.task_column!r}, {search!r}, {columns!r}),"
+        )
     prefixes = {cls.prefix: kind for kind, cls in sorted(kinds.items())}
     if len(prefixes) != len(kinds):
         raise SystemExit("two record kinds share a prefix")

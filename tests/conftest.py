@@ -60,7 +60,16 @@ class Kz:
     asks for human output; `_command=[...]` stands behind --; `_stdin` is what - reads. A refusal is returned, not raised.
     """
 
-    def __call__(self, op: str, *, _args: list[str] = [], _text: bool = False, _command: list[str] | None = None, _stdin: str | bytes = "", **flags: Any) -> Reply:  # noqa: B006
+    def __call__(
+        self,
+        op: str,
+        *,
+        _args: list[str] = [],
+        _text: bool = False,
+        _command: list[str] | None = None,
+        _stdin: str | bytes = "",
+        **flags: Any,
+    ) -> Reply:  # noqa: B006
         argv = [op, *_args]
         for name, value in flags.items():
             flag = "--" + name.replace("_", "-")

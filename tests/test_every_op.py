@@ -141,7 +141,12 @@ def test_a_secret_is_refused_in_every_text_field(code, kz, world):
             text = json.dumps({"T1": {"body": text}, "T2": payload}.get(code, {"x": text}) if "payload" in spec.key else [text])
         flags[spec.key] = text
         reply = kz(code, **flags)
-        assert reply.get("code") in ("DENIED_REDACTION", "DENIED_TRACE_REDACTION", "DENIED_FILE_NOT_FOUND", "DENIED_FILTER_UNSUPPORTED"), (spec.key, reply)
+        assert reply.get("code") in (
+            "DENIED_REDACTION",
+            "DENIED_TRACE_REDACTION",
+            "DENIED_FILE_NOT_FOUND",
+            "DENIED_FILTER_UNSUPPORTED",
+        ), (spec.key, reply)
         assert SECRET not in reply.stderr.replace(json.dumps(text), "") or reply["code"] == "DENIED_FILE_NOT_FOUND"
     after = kz.ok("K23", seq=kz.ok("K22", limit=1)["head"]["seq"])["record"]["entry_id"]
     assert before == after
@@ -154,7 +159,11 @@ def test_a_closed_pipe_ends_quietly(code, kz, world, monkeypatch):
             raise BrokenPipeError
 
     err = io.StringIO()
-    flags = [f"--{name.replace('_', '-')}={value}" for name, value in world[code].items() if not name.startswith("_") and value is not True]
+    flags = [
+        f"--{name.replace('_', '-')}={value}"
+        for name, value in world[code].items()
+        if not name.startswith("_") and value is not True
+    ]
     command = ["--", *world[code]["_command"]] if "_command" in world[code] else []
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(str(world[code].get("_stdin", "")).encode())))
     with contextlib.redirect_stdout(Closed()), contextlib.redirect_stderr(err):

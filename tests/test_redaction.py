@@ -147,7 +147,9 @@ def test_every_kind_has_a_shape_here():
 
 
 @pytest.mark.parametrize("kind", SHAPES)
-@pytest.mark.parametrize("around", ["{}", "see {} there", "KEY={}", '{{"k": "{}"}}', "({})", "k: {}\n", "`{}`", "żółć {}", "İ{{{}}}"])
+@pytest.mark.parametrize(
+    "around", ["{}", "see {} there", "KEY={}", '{{"k": "{}"}}', "({})", "k: {}\n", "`{}`", "żółć {}", "İ{{{}}}"]
+)
 def test_each_kind_is_found_wherever_it_stands(kind, around):
     text = around.format(SHAPES[kind])
     found = [finding for finding in scan(text) if finding.kind == kind]
@@ -189,7 +191,20 @@ def test_personal_data_is_found_where_it_is_asked_for(kind, text):
     assert kind in mask(text, personal=True)[0]
 
 
-@pytest.mark.parametrize("text", ["a@example.com", "noreply@firma.pl", "x@anthropic.com", "@decorator", "a@b", "/homes/x", "src/home/x", "~/x", "https://a.pl/home/x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a@example.com",
+        "noreply@firma.pl",
+        "x@anthropic.com",
+        "@decorator",
+        "a@b",
+        "/homes/x",
+        "src/home/x",
+        "~/x",
+        "https://a.pl/home/x",
+    ],
+)
 def test_what_only_resembles_personal_data_is_not(text):
     assert kinds(text, personal=True) == []
 
@@ -214,7 +229,13 @@ def test_hashes_ids_and_images_are_no_secrets():
     for _ in range(300):
         data = chance.randbytes(64)
         digest = hashlib.sha256(data).hexdigest()
-        for text in (digest, digest[:40], f"token: {digest}", str(uuid.UUID(bytes=data[:16])), f"sha512-{base64.b64encode(data).decode()}"):
+        for text in (
+            digest,
+            digest[:40],
+            f"token: {digest}",
+            str(uuid.UUID(bytes=data[:16])),
+            f"sha512-{base64.b64encode(data).decode()}",
+        ):
             assert kinds(text) == [], text
     image = "data:image/png;base64," + base64.b64encode(chance.randbytes(300_000)).decode()
     assert kinds(image, personal=True) == []
@@ -238,7 +259,7 @@ PIECES = [
     "password: ",
     'password="',
     "password='a1",
-    "password=b\\\"",
+    'password=b\\"',
     "secret_access_key",
     "--password ",
     "--",
@@ -287,7 +308,7 @@ PIECES = [
     "c:\\users\\",
     "hooks.slack.com/services/",
     "\\",
-    "\\\"",
+    '\\"',
     "'",
     "İ",
     "0",
@@ -301,7 +322,11 @@ PIECES = [
 @pytest.mark.parametrize("piece", PIECES)
 def test_no_text_is_slow_to_scan(piece):
     """A megabyte of each pattern's beginnings, alone and behind a beginning that never ends."""
-    for text in (piece * (MEGABYTE // len(piece)), "password='" + piece * 1000, "-----BEGIN PRIVATE KEY-----" + piece * (MEGABYTE // 4 // len(piece))):
+    for text in (
+        piece * (MEGABYTE // len(piece)),
+        "password='" + piece * 1000,
+        "-----BEGIN PRIVATE KEY-----" + piece * (MEGABYTE // 4 // len(piece)),
+    ):
         start = time.process_time()
         scan(text)
         assert time.process_time() - start < 3.0
@@ -320,11 +345,17 @@ def test_ordinary_text_is_scanned_fast():
 
 # --- whatever the text ----------------------------------------------------------------------------
 
-PARTS = st.sampled_from([*SHAPES.values(), *ASSIGNED, *HARMLESS, *(text for texts in PERSONAL.values() for text in texts), *PIECES])
+PARTS = st.sampled_from(
+    [*SHAPES.values(), *ASSIGNED, *HARMLESS, *(text for texts in PERSONAL.values() for text in texts), *PIECES]
+)
 
 
 @settings(derandomize=True, max_examples=150, deadline=None)
-@given(st.lists(st.one_of(PARTS, st.text(max_size=8)), max_size=6), st.sampled_from(["", " ", "\n", "=", ".", '"', "-"]), st.booleans())
+@given(
+    st.lists(st.one_of(PARTS, st.text(max_size=8)), max_size=6),
+    st.sampled_from(["", " ", "\n", "=", ".", '"', "-"]),
+    st.booleans(),
+)
 def test_mask_leaves_nothing_that_scan_finds(parts, glue, personal):
     masked, findings = mask(glue.join(parts), personal=personal)
     assert scan(masked, personal=personal) == []

@@ -49,7 +49,14 @@ def mixed(name: str) -> Iterator[dict[str, Any]]:
         number += 1
         task = called("W1", title=f"{name}-{number}", summary="One.", criterion=["It is fast."])
         yield task
-        gotcha = called("G1", title=f"{name}-{number}", summary="One.", body="Two. " * (number % 50), task_id=task["id"], key=f"{name}-{number}")
+        gotcha = called(
+            "G1",
+            title=f"{name}-{number}",
+            summary="One.",
+            body="Two. " * (number % 50),
+            task_id=task["id"],
+            key=f"{name}-{number}",
+        )
         yield gotcha
         yield called("L2", id=gotcha["id"])
         yield called("W2", id=task["id"], status="done", waive="Enough.")

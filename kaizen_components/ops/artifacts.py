@@ -53,7 +53,13 @@ def measure(store: Store, path: str, *, allow_external: bool = False) -> tuple[s
         raise denial.FileNotFound(path=path, reason=str(getattr(fault, "strerror", None) or fault)) from None
 
 
-@op("A1", "artifact-add", writes=True, keywords="file attach reference record hash", example='--path README.md --summary "The text that was changed."')
+@op(
+    "A1",
+    "artifact-add",
+    writes=True,
+    keywords="file attach reference record hash",
+    example='--path README.md --summary "The text that was changed."',
+)
 def artifact_add(artifact: Artifact, store: Store) -> Result:
     """Record a file as an artifact, with its hash and size."""
     artifact.path, artifact.sha256, artifact.bytes = measure(store, artifact.path)
@@ -73,7 +79,13 @@ def artifact_inspect(target: Target, store: Store) -> Result:
     return lifecycle.inspected(Artifact, target, store)
 
 
-@op("A4", "artifact-list", input=listing(Artifact, query=False, filters=("kind", "path")), keywords="files show search find", example='--query "README"')
+@op(
+    "A4",
+    "artifact-list",
+    input=listing(Artifact, query=False, filters=("kind", "path")),
+    keywords="files show search find",
+    example='--query "README"',
+)
 def artifact_list(window: Listing, store: Store) -> Result:
     """List artifacts, newest first, or those that --query finds."""
     return lifecycle.queried(Artifact, LISTED, window, store)
@@ -88,12 +100,17 @@ def artifact_verify(check: Check, store: Store) -> Result:
     _, actual, _ = measure(store, record["path"])
     match = actual == record["sha256"]
     bad = check.strict and not match
-    return Result(
-        finding=bad, id=check.id, path=record["path"], expected=record["sha256"], actual=actual, match=match
-    )
+    return Result(finding=bad, id=check.id, path=record["path"], expected=record["sha256"], actual=actual, match=match)
 
 
-@op("A6", "artifact-update", writes=True, input=revision(Artifact, omit=("path",)), keywords="file revise describe", example=f'{EXAMPLE} --summary "The text after the change."')
+@op(
+    "A6",
+    "artifact-update",
+    writes=True,
+    input=revision(Artifact, omit=("path",)),
+    keywords="file revise describe",
+    example=f'{EXAMPLE} --summary "The text after the change."',
+)
 def artifact_update(change: Input, store: Store) -> Result:
     """Revise what is said of an artifact; path and hash stay as they were recorded."""
     return lifecycle.revised(Artifact, change, store)

@@ -92,7 +92,9 @@ class Replies:
 
     def _run(self, line: bytes) -> Result:
         if len(line) > LONGEST:
-            raise denial.FileTooBig("Put long texts into files and name them: body_file.", message="The line is too long.", limit=LONGEST)
+            raise denial.FileTooBig(
+                "Put long texts into files and name them: body_file.", message="The line is too long.", limit=LONGEST
+            )
         try:
             text = line.decode("utf-8-sig")
         except UnicodeDecodeError as fault:
@@ -100,7 +102,8 @@ class Replies:
         request = parse_json(text, "line")
         if not isinstance(request, dict) or not isinstance(request.get("op"), str):
             raise denial.PayloadType(
-                'Write one JSON object a line: {"op": "W1", "title": "...", "summary": "..."}.', message="The line is no object with an op."
+                'Write one JSON object a line: {"op": "W1", "title": "...", "summary": "..."}.',
+                message="The line is no object with an op.",
             )
         operation = self._operation(request.pop("op"))
         values = {key: self._resolved(value) for key, value in request.items() if key != "json"}
@@ -119,7 +122,7 @@ class Replies:
         return self.operations[name]
 
     def _resolved(self, value: Any) -> Any:
-        """"$3.id" is what line 3 answered, also inside lists."""
+        """ "$3.id" is what line 3 answered, also inside lists."""
         if isinstance(value, list):
             return [self._resolved(item) for item in value]
         match = _REFERENCE.match(value) if isinstance(value, str) and value.startswith("$") else None
@@ -135,7 +138,9 @@ class Replies:
                 found = found[key]
             else:
                 raise denial.ReferenceNotFound(
-                    "Refer to an earlier line that succeeded, and to a key of its answer.", message=f"{value} names no answer.", value=value
+                    "Refer to an earlier line that succeeded, and to a key of its answer.",
+                    message=f"{value} names no answer.",
+                    value=value,
                 )
         return found
 

@@ -29,7 +29,9 @@ class Erasure(Input):
     """The record to erase, and why; the id stands twice, as this cannot be undone."""
 
     id: RawText = Field(missing=denial.IdRequired, description="Id of the record")
-    reason: Text = Field(missing=denial.ReasonRequired, description="Why; it stays in the ledger, so it must not repeat what is erased")
+    reason: Text = Field(
+        missing=denial.ReasonRequired, description="Why; it stays in the ledger, so it must not repeat what is erased"
+    )
     confirm: RawText | None = Field(None, description="The id once more")
 
 
@@ -40,7 +42,15 @@ class Examination(Input):
     timeout: Annotated[float, Range(0, 3600)] = Field(5.0, description="Seconds to wait for whoever holds the plane")
 
 
-@op("K1", "db-check", "check-init", manages_store=True, needs_plane=False, keywords="init setup create start integrity orphans restamp manifest", example="--integrity")
+@op(
+    "K1",
+    "db-check",
+    "check-init",
+    manages_store=True,
+    needs_plane=False,
+    keywords="init setup create start integrity orphans restamp manifest",
+    example="--integrity",
+)
 def db_check(asked: PlaneCheck, store: Store) -> Result:
     """Make the data plane where there is none, else check it.
 
@@ -50,7 +60,9 @@ def db_check(asked: PlaneCheck, store: Store) -> Result:
     from ..store.connection import Connection
 
     if asked.integrity and asked.restamp_manifest:
-        raise denial.FlagConflict(message="--integrity and --restamp-manifest are two things; do one after the other.", flag="--restamp-manifest")
+        raise denial.FlagConflict(
+            message="--integrity and --restamp-manifest are two things; do one after the other.", flag="--restamp-manifest"
+        )
     if asked.restamp_manifest:
         return status.restamp(store)
     result = status.check(store)
@@ -71,7 +83,9 @@ def db_check(asked: PlaneCheck, store: Store) -> Result:
     return Result(finding=not found["ok"], **values)
 
 
-@op("K2", "schema-status", manages_store=True, needs_plane=False, keywords="version manifest which plane engine where", example="")
+@op(
+    "K2", "schema-status", manages_store=True, needs_plane=False, keywords="version manifest which plane engine where", example=""
+)
 def schema_status(store: Store) -> Result:
     """Say which plane is used and why, and whether its schema is the one of this Kaizen; makes nothing."""
     from ..store import status
@@ -103,7 +117,14 @@ def purge_test(store: Store) -> Result:
     return purge.purge_test(store)
 
 
-@op("K10", "doctor", manages_store=True, needs_plane=False, keywords="diagnose health why broken locked disk rights", example="--timeout 5")
+@op(
+    "K10",
+    "doctor",
+    manages_store=True,
+    needs_plane=False,
+    keywords="diagnose health why broken locked disk rights",
+    example="--timeout 5",
+)
 def doctor(asked: Examination, store: Store) -> Result:
     """Tell whether writes work now, by doing one, and why not; exit code 1 when a check fails."""
     from ..store.doctor import Doctor
@@ -116,7 +137,14 @@ def doctor(asked: Examination, store: Store) -> Result:
     return Result(finding=bool(failed), message=said, writes_work=writes, checks=checks)
 
 
-@op("K11", "db-restore", manages_store=True, needs_plane=False, keywords="recover backup bring back undo", example="--path AI/db/backups/20260101T000000Z")
+@op(
+    "K11",
+    "db-restore",
+    manages_store=True,
+    needs_plane=False,
+    keywords="recover backup bring back undo",
+    example="--path AI/db/backups/20260101T000000Z",
+)
 def db_restore(source: BackupSource, store: Store) -> Result:
     """Restore a backup once it is known to be whole; the plane it replaces is kept under AI/db/backups."""
     from ..store import backup
@@ -132,7 +160,14 @@ def rebuild(store: Store) -> Result:
     return rebuilding.rebuild(store)
 
 
-@op("K21", "record-purge", writes=True, manages_store=True, keywords="erase delete forget privacy secret gdpr", example=f'--id {EXAMPLE_ID} --reason "Named a customer." --confirm {EXAMPLE_ID}')
+@op(
+    "K21",
+    "record-purge",
+    writes=True,
+    manages_store=True,
+    keywords="erase delete forget privacy secret gdpr",
+    example=f'--id {EXAMPLE_ID} --reason "Named a customer." --confirm {EXAMPLE_ID}',
+)
 def record_purge(erasure: Erasure, store: Store) -> Result:
     """Erase one record, with all its revisions, from every file of the plane; hashes, reason and time stay.
 

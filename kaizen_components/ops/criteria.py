@@ -29,7 +29,9 @@ class Meeting(Input):
     """The proofs that meet a criterion."""
 
     id: RawText = Field(missing=denial.IdRequired, description="Id of the criterion")
-    proof_id: list[ProofRef] = Field(missing=denial.IdRequired, description="A proof or verification that shows it; repeat for more")
+    proof_id: list[ProofRef] = Field(
+        missing=denial.IdRequired, description="A proof or verification that shows it; repeat for more"
+    )
 
 
 class Waiver(Input):
@@ -39,13 +41,25 @@ class Waiver(Input):
     reason: Text = Field(missing=denial.ReasonRequired, description="Why it need not be met")
 
 
-@op("W21", "criterion-add", writes=True, keywords="acceptance criteria definition done", example='--task-id PROJ-42 --summary "A user can log in."')
+@op(
+    "W21",
+    "criterion-add",
+    writes=True,
+    keywords="acceptance criteria definition done",
+    example='--task-id PROJ-42 --summary "A user can log in."',
+)
 def criterion_add(criterion: Criterion, store: Store) -> Result:
     """Add an acceptance criterion to a task or plan."""
     return lifecycle.written(store.add(criterion))
 
 
-@op("W22", "criterion-list", input=listing(Criterion, query=False, filters=("plan_id",)), keywords="acceptance criteria open unproved", example="--status open")
+@op(
+    "W22",
+    "criterion-list",
+    input=listing(Criterion, query=False, filters=("plan_id",)),
+    keywords="acceptance criteria open unproved",
+    example="--status open",
+)
 def criterion_list(window: Listing, store: Store) -> Result:
     """List acceptance criteria, newest first, or those that --query finds."""
     return lifecycle.queried(Criterion, CRITERIA, window, store)
@@ -61,7 +75,13 @@ def criterion_inspect(target: Target, store: Store) -> Result:
     return result
 
 
-@op("W24", "criterion-meet", writes=True, keywords="acceptance criterion prove satisfy link proof", example=f"{EXAMPLE} --proof-id qv_20260101000000_0123456789")
+@op(
+    "W24",
+    "criterion-meet",
+    writes=True,
+    keywords="acceptance criterion prove satisfy link proof",
+    example=f"{EXAMPLE} --proof-id qv_20260101000000_0123456789",
+)
 def criterion_meet(meeting: Meeting, store: Store) -> Result:
     """Link a criterion to the proofs that meet it; a failed proof meets nothing."""
     before = store.get("criterion", meeting.id)
@@ -74,14 +94,27 @@ def criterion_meet(meeting: Meeting, store: Store) -> Result:
     return lifecycle.written(store.revise("criterion", meeting.id, changes), proof_ids=proofs)
 
 
-@op("W25", "criterion-waive", writes=True, keywords="acceptance criterion skip exception", example=f'{EXAMPLE} --reason "Not in this release."')
+@op(
+    "W25",
+    "criterion-waive",
+    writes=True,
+    keywords="acceptance criterion skip exception",
+    example=f'{EXAMPLE} --reason "Not in this release."',
+)
 def criterion_waive(waiver: Waiver, store: Store) -> Result:
     """Waive a criterion, with the reason."""
     changes = {"status": "waived", "waiver_reason": waiver.reason}
     return lifecycle.written(store.revise("criterion", waiver.id, changes))
 
 
-@op("W26", "criterion-update", writes=True, input=revision(Criterion, omit=("status",)), keywords="acceptance criterion revise reword", example=f'{EXAMPLE} --summary "Every user can log in."')
+@op(
+    "W26",
+    "criterion-update",
+    writes=True,
+    input=revision(Criterion, omit=("status",)),
+    keywords="acceptance criterion revise reword",
+    example=f'{EXAMPLE} --summary "Every user can log in."',
+)
 def criterion_update(change: Input, store: Store) -> Result:
     """Reword a criterion; what proved the old words proves nothing of the new, so it opens again."""
     row = store.get("criterion", change.id)  # type: ignore[attr-defined]
@@ -91,7 +124,13 @@ def criterion_update(change: Input, store: Store) -> Result:
     return lifecycle.written(store.revise("criterion", row["id"], changes))
 
 
-@op("W27", "criterion-retire", writes=True, keywords="acceptance criterion withdraw", example=f'{EXAMPLE} --reason "Asked for by mistake."')
+@op(
+    "W27",
+    "criterion-retire",
+    writes=True,
+    keywords="acceptance criterion withdraw",
+    example=f'{EXAMPLE} --reason "Asked for by mistake."',
+)
 def criterion_retire(retirement: Retirement, store: Store) -> Result:
     """Retire a criterion that should not have been, with the reason."""
     return lifecycle.retired(("criterion",), retirement, store)

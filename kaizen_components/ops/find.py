@@ -17,7 +17,13 @@ class Intent(Input):
     limit: int | None = Field(None, description="At most so many; 0 is the default of 5, negative is no limit")
 
 
-@op("K0", "op-find", needs_plane=False, keywords="help which command lookup discover operations codes", example='--query "record a pitfall"')
+@op(
+    "K0",
+    "op-find",
+    needs_plane=False,
+    keywords="help which command lookup discover operations codes",
+    example='--query "record a pitfall"',
+)
 def op_find(intent: Intent) -> Result:
     """Look up operations by intent; needs no data plane."""
     from . import _index
@@ -146,4 +152,3 @@ def _fish(flags: dict[str, list[str]], words: dict[str, str]) -> str:
 
 
 SCRIPTS = {"bash": _bash, "zsh": _zsh, "fish": _fish}
-

@@ -16,7 +16,9 @@ class Gotcha(Record, kind="gotcha", table="gotcha", prefix="g"):
 
     title: ShortTitle = Field(missing=denial.TitleRequired, search=True, description="Short title, 40 words at most")
     summary: Summary = Field(missing=denial.SummaryRequired, file=True, search=True, description="One or two sentences")
-    body: Body = Field(missing=denial.SchemaRequired, file=True, search=True, description="What happens, why, and how to avoid it")
+    body: Body = Field(
+        missing=denial.SchemaRequired, file=True, search=True, description="What happens, why, and how to avoid it"
+    )
     scope: Scope = Field("project", description="Where it holds: project, global, skill, session")
     status: Status = Field("active", description="Where it stands; closed: resolved, superseded, promoted ...")
     writer_role: Role = Field("agent", description="Who writes: agent, human, verifier ...")
@@ -24,7 +26,13 @@ class Gotcha(Record, kind="gotcha", table="gotcha", prefix="g"):
     artifact_ids_json: str | None = Field(None, flagged=False, description="Artifacts that show it")
 
 
-@op("G1", "gotcha-add", writes=True, keywords="pitfall trap mistake bug warn add record", example='--title "Stale cache" --summary "The cache outlives a deploy." --body "Clear it in the deploy script."')
+@op(
+    "G1",
+    "gotcha-add",
+    writes=True,
+    keywords="pitfall trap mistake bug warn add record",
+    example='--title "Stale cache" --summary "The cache outlives a deploy." --body "Clear it in the deploy script."',
+)
 def gotcha_add(gotcha: Gotcha, store: Store) -> Result:
     """Record a pitfall (GOTCHA)."""
     return lifecycle.written(store.add(gotcha))
@@ -48,13 +56,26 @@ def gotcha_inspect(target: Target, store: Store) -> Result:
     return lifecycle.inspected(Gotcha, target, store)
 
 
-@op("G5", "gotcha-update", writes=True, input=revision(Gotcha), keywords="pitfall revise correct resolve close", example="--id g_20260101000000_0123456789 --status resolved")
+@op(
+    "G5",
+    "gotcha-update",
+    writes=True,
+    input=revision(Gotcha),
+    keywords="pitfall revise correct resolve close",
+    example="--id g_20260101000000_0123456789 --status resolved",
+)
 def gotcha_update(change: Input, store: Store) -> Result:
     """Revise a pitfall: its texts, scope or status."""
     return lifecycle.revised(Gotcha, change, store)
 
 
-@op("G6", "gotcha-retire", writes=True, keywords="pitfall retire withdraw obsolete", example='--id g_20260101000000_0123456789 --reason "The cache is gone."')
+@op(
+    "G6",
+    "gotcha-retire",
+    writes=True,
+    keywords="pitfall retire withdraw obsolete",
+    example='--id g_20260101000000_0123456789 --reason "The cache is gone."',
+)
 def gotcha_retire(retirement: Retirement, store: Store) -> Result:
     """Retire a pitfall that no longer holds, with the reason."""
     return lifecycle.retired(("gotcha",), retirement, store)

@@ -67,13 +67,25 @@ def _promote(promotion: Promotion, source_kind: str, cls: type[Learning] | type[
 # --- LEARNING -------------------------------------------------------------------------------------
 
 
-@op("L1", "learning-add", writes=True, keywords="lesson insight record", example='--title "Warm the cache" --summary "A cold cache doubles the latency."')
+@op(
+    "L1",
+    "learning-add",
+    writes=True,
+    keywords="lesson insight record",
+    example='--title "Warm the cache" --summary "A cold cache doubles the latency."',
+)
 def learning_add(learning: Learning, store: Store) -> Result:
     """Record a LEARNING directly."""
     return lifecycle.written(store.add(learning))
 
 
-@op("L2", "promote-gotcha-learning", writes=True, keywords="promote gotcha lesson raise", example="--id g_20260101000000_0123456789")
+@op(
+    "L2",
+    "promote-gotcha-learning",
+    writes=True,
+    keywords="promote gotcha lesson raise",
+    example="--id g_20260101000000_0123456789",
+)
 def promote_gotcha_learning(promotion: Promotion, store: Store) -> Result:
     """Promote a GOTCHA to LEARNING; a second time returns the first LEARNING."""
     return _promote(promotion, "gotcha", Learning, "source_gotcha_id", store)
@@ -97,7 +109,14 @@ def learning_inspect(target: Target, store: Store) -> Result:
     return lifecycle.inspected(Learning, target, store)
 
 
-@op("L11", "learning-update", writes=True, input=revision(Learning), keywords="lesson revise correct", example="--id l_20260101000000_0123456789 --status superseded")
+@op(
+    "L11",
+    "learning-update",
+    writes=True,
+    input=revision(Learning),
+    keywords="lesson revise correct",
+    example="--id l_20260101000000_0123456789 --status superseded",
+)
 def learning_update(change: Input, store: Store) -> Result:
     """Revise a LEARNING: its texts, scope or status."""
     return lifecycle.revised(Learning, change, store)
@@ -106,7 +125,13 @@ def learning_update(change: Input, store: Store) -> Result:
 # --- LEARNED --------------------------------------------------------------------------------------
 
 
-@op("L3", "promote-learning-learned", writes=True, keywords="promote lesson settle keep", example="--id l_20260101000000_0123456789")
+@op(
+    "L3",
+    "promote-learning-learned",
+    writes=True,
+    keywords="promote lesson settle keep",
+    example="--id l_20260101000000_0123456789",
+)
 def promote_learning_learned(promotion: Promotion, store: Store) -> Result:
     """Promote a LEARNING to LEARNED; a second time returns the first LEARNED."""
     return _promote(promotion, "learning", Learned, "source_learning_id", store)
@@ -130,7 +155,13 @@ def learned_inspect(target: Target, store: Store) -> Result:
     return lifecycle.inspected(Learned, target, store)
 
 
-@op("L10", "learned-context", input=listing(Learned, query=False, limit=10), keywords="lessons chain origin session start why", example='--query "cache" --limit 3')
+@op(
+    "L10",
+    "learned-context",
+    input=listing(Learned, query=False, limit=10),
+    keywords="lessons chain origin session start why",
+    example='--query "cache" --limit 3',
+)
 def learned_context(window: Listing, store: Store) -> Result:
     """Show recent lessons, each with the LEARNING and the GOTCHA it came from."""
     result = lifecycle.queried(Learned, ("id", "title", "summary", "created_at", "source_learning_id"), window, store)
@@ -156,15 +187,26 @@ def _ancestor(kind: str, record_id: str | None, store: Store) -> Row | None:
     return rows[0] if rows else None
 
 
-@op("L12", "learned-update", writes=True, input=revision(Learned), keywords="lesson settled revise correct", example="--id ld_20260101000000_0123456789 --status superseded")
+@op(
+    "L12",
+    "learned-update",
+    writes=True,
+    input=revision(Learned),
+    keywords="lesson settled revise correct",
+    example="--id ld_20260101000000_0123456789 --status superseded",
+)
 def learned_update(change: Input, store: Store) -> Result:
     """Revise a LEARNED: its texts, scope or status."""
     return lifecycle.revised(Learned, change, store)
 
 
-@op("L13", "lesson-retire", writes=True, keywords="lesson withdraw obsolete", example='--id ld_20260101000000_0123456789 --reason "The service is gone."')
+@op(
+    "L13",
+    "lesson-retire",
+    writes=True,
+    keywords="lesson withdraw obsolete",
+    example='--id ld_20260101000000_0123456789 --reason "The service is gone."',
+)
 def lesson_retire(retirement: Retirement, store: Store) -> Result:
     """Retire a LEARNING or LEARNED that no longer holds, with the reason."""
     return lifecycle.retired(("learning", "learned"), retirement, store)
-
-

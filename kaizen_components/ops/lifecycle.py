@@ -80,9 +80,7 @@ class Listing(Input):
         return conditions
 
 
-def listing(
-    cls: type[Record], *, query: bool | None = None, limit: int = 20, filters: Sequence[str] = ()
-) -> Any:
+def listing(cls: type[Record], *, query: bool | None = None, limit: int = 20, filters: Sequence[str] = ()) -> Any:
     """The Listing of a kind: `query` None for no search, False for an optional one, True for a required one;
     --status, --scope and --task-id where the record has the field, and further `filters` by field name."""
     names = {spec.name: spec for spec in cls.specs}
@@ -182,6 +180,3 @@ def retired(kinds: Mapping[str, type[Record]] | Sequence[str], retirement: Retir
         return written(before, already=True)
     row = store.revise(kind, retirement.id, {"status": "retired", "retired_reason": retirement.reason}, action="retire")
     return written(row)
-
-
-

@@ -19,7 +19,13 @@ class Draft(Input):
     strict: bool = Field(False, description="Exit 1 on a fail verdict")
 
 
-@op("Q10", "contract-lint", needs_plane=False, keywords="wordy filler hedge vague concise prose check text", example='--body "The tool writes one record. It exits with 0."')
+@op(
+    "Q10",
+    "contract-lint",
+    needs_plane=False,
+    keywords="wordy filler hedge vague concise prose check text",
+    example='--body "The tool writes one record. It exits with 0."',
+)
 def contract_lint(draft: Draft, store: Store) -> Result:
     """Judge how wordy a contract text is: fillers, hedges, repeated sentences; nothing is written."""
     text, name = _text_of(draft, store)

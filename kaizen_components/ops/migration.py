@@ -14,7 +14,9 @@ class Roots(Input):
     """Where to look."""
 
     scanned = False
-    root: list[RepoPath] | None = Field(None, description="Folder to look through, in the project or in KAIZEN_SKILLS_ROOT; default the project; repeatable")
+    root: list[RepoPath] | None = Field(
+        None, description="Folder to look through, in the project or in KAIZEN_SKILLS_ROOT; default the project; repeatable"
+    )
 
 
 class Verified(Roots):
@@ -23,7 +25,13 @@ class Verified(Roots):
     strict: bool = Field(False, description="Exit 1 where a surface is unmigrated")
 
 
-@op("M1", "migration-scan", needs_plane=False, keywords="gotcha learning learned markdown files inventory find", example="--root .")
+@op(
+    "M1",
+    "migration-scan",
+    needs_plane=False,
+    keywords="gotcha learning learned markdown files inventory find",
+    example="--root .",
+)
 def migration_scan(where: Roots, store: Store) -> Result:
     """List the GOTCHA, LEARNING and LEARNED files under the roots; nothing is written."""
     listed = []
@@ -46,16 +54,29 @@ def migration_dry_run(where: Roots, store: Store) -> Result:
 def migration_apply(where: Roots, store: Store) -> Result:
     """Back up the old files and put stubs into evals/; safe to repeat, also after a run that was killed."""
     changed, manifest = surfaces.migrate(store.plane, surfaces.roots(store.plane, where.root), store.warnings)
-    return _viewed(Result(changed=changed, count=len(changed), manifest=str(manifest)), "changed", store, f"Manifest: {store.plane.relative(manifest)}")
+    return _viewed(
+        Result(changed=changed, count=len(changed), manifest=str(manifest)),
+        "changed",
+        store,
+        f"Manifest: {store.plane.relative(manifest)}",
+    )
 
 
-@op("M4", "migration-verify", needs_plane=False, keywords="gotcha learning learned markdown check stub", example="--root . --strict")
+@op(
+    "M4",
+    "migration-verify",
+    needs_plane=False,
+    keywords="gotcha learning learned markdown check stub",
+    example="--root . --strict",
+)
 def migration_verify(where: Verified, store: Store) -> Result:
     """Check that every surface is a stub in evals/; a project that never had one has nothing to migrate."""
     actions = surfaces.actions(surfaces.roots(store.plane, where.root), store.warnings)
     unmigrated = [action.row() for action in surfaces.unmigrated(actions)]
     exit_code = int(where.strict and bool(unmigrated))
-    return _viewed(Result(finding=bool(unmigrated), exit_code=exit_code, unmigrated=unmigrated, count=len(unmigrated)), "unmigrated", store)
+    return _viewed(
+        Result(finding=bool(unmigrated), exit_code=exit_code, unmigrated=unmigrated, count=len(unmigrated)), "unmigrated", store
+    )
 
 
 @op("M5", "migration-report", needs_plane=False, keywords="gotcha learning learned markdown pending list", example="--root .")
@@ -84,7 +105,9 @@ def _inventory(root: dict[str, Any], store: Store) -> list[str]:
         state = ("stub" if row["target_stub"] else "text") if row["target_exists"] else "missing"
         lines.append(f"  {state:<8}  {_short(row['target_path'], store)}")
         if row["old_sibling_exists"]:
-            lines.append(f"  {'old stub' if row['old_sibling_stub'] else 'old text':<8}  {_short(row['old_sibling_path'], store)}")
+            lines.append(
+                f"  {'old stub' if row['old_sibling_stub'] else 'old text':<8}  {_short(row['old_sibling_path'], store)}"
+            )
     return lines
 
 

@@ -24,7 +24,13 @@ class Note(Record, kind="note", table="notes", prefix="nt"):
     writer_role: Role = Field("agent", description="Who writes: agent, human, verifier ...")
 
 
-@op("W38", "note-add", writes=True, keywords="ledger entry remark decision progress log", example='--title "Decision" --summary "Sessions expire after a day."')
+@op(
+    "W38",
+    "note-add",
+    writes=True,
+    keywords="ledger entry remark decision progress log",
+    example='--title "Decision" --summary "Sessions expire after a day."',
+)
 def note_add(note: Note, store: Store) -> Result:
     """Write a note into the ledger: a decision, progress, a remark."""
     return lifecycle.written(store.add(note))
@@ -42,7 +48,14 @@ def note_inspect(target: Target, store: Store) -> Result:
     return lifecycle.inspected(Note, target, store)
 
 
-@op("W41", "note-update", writes=True, input=revision(Note), keywords="ledger note revise correct", example=f'{EXAMPLE} --summary "Sessions expire after a week."')
+@op(
+    "W41",
+    "note-update",
+    writes=True,
+    input=revision(Note),
+    keywords="ledger note revise correct",
+    example=f'{EXAMPLE} --summary "Sessions expire after a week."',
+)
 def note_update(change: Input, store: Store) -> Result:
     """Revise a note; the ledger keeps both texts."""
     return lifecycle.revised(Note, change, store)

@@ -20,7 +20,9 @@ class SubagentPacket(Record, kind="subagent_packet", table="subagent_packets", p
     summary: Summary = Field(missing=denial.SummaryRequired, file=True, search=True, description="One or two sentences")
     title: Title | None = Field(None, search=True, description="Short title; default: the packet's type")
     body: Body = Field("", file=True, search=True, description="Details, up to 1000 words")
-    payload_json: JsonObject = Field("{}", file=True, file_wins=True, search=True, description="JSON object, kept exactly as given")
+    payload_json: JsonObject = Field(
+        "{}", file=True, file_wins=True, search=True, description="JSON object, kept exactly as given"
+    )
     payload_sha256: str | None = Field(None, flagged=False, description="SHA-256 of the payload's text")
     packet_type: str = Field("request", flagged=False, description="request or ingest")
     task_id: TaskRef | None = Field(None, description="The task it belongs to")
@@ -33,7 +35,9 @@ class DiagnosticPacket(Record, kind="diagnostic_packet", table="diagnostic_packe
     summary: Summary = Field(missing=denial.SummaryRequired, file=True, search=True, description="One or two sentences")
     title: Title | None = Field(None, search=True, description="Short title; default: the packet's type")
     body: Body = Field("", file=True, search=True, description="Details, up to 1000 words")
-    payload_json: JsonObject = Field("{}", file=True, file_wins=True, search=True, description="JSON object, kept exactly as given")
+    payload_json: JsonObject = Field(
+        "{}", file=True, file_wins=True, search=True, description="JSON object, kept exactly as given"
+    )
     payload_sha256: str | None = Field(None, flagged=False, description="SHA-256 of the payload's text")
     packet_type: str = Field("request", flagged=False, description="request or ingest")
     task_id: TaskRef | None = Field(None, description="The task it belongs to")
@@ -47,37 +51,73 @@ def _packet(packet: Any, packet_type: str, store: Store) -> Result:
     return lifecycle.written(store.add(packet))
 
 
-@op("W5", "subagent-packet-create", writes=True, keywords="delegate hand-off subagent request", example='--summary "Review the login change." --payload-json \'{"files": 3}\'')
+@op(
+    "W5",
+    "subagent-packet-create",
+    writes=True,
+    keywords="delegate hand-off subagent request",
+    example='--summary "Review the login change." --payload-json \'{"files": 3}\'',
+)
 def subagent_packet_create(packet: SubagentPacket, store: Store) -> Result:
     """Record a hand-off packet for a sub-agent."""
     return _packet(packet, "request", store)
 
 
-@op("W6", "subagent-packet-ingest", writes=True, keywords="subagent result returned answer", example='--summary "The review found nothing."')
+@op(
+    "W6",
+    "subagent-packet-ingest",
+    writes=True,
+    keywords="subagent result returned answer",
+    example='--summary "The review found nothing."',
+)
 def subagent_packet_ingest(packet: SubagentPacket, store: Store) -> Result:
     """Record a packet returned by a sub-agent."""
     return _packet(packet, "ingest", store)
 
 
-@op("W7", "diagnostic-packet-create", writes=True, keywords="diagnose request investigate", example='--summary "Why does the test hang?"')
+@op(
+    "W7",
+    "diagnostic-packet-create",
+    writes=True,
+    keywords="diagnose request investigate",
+    example='--summary "Why does the test hang?"',
+)
 def diagnostic_packet_create(packet: DiagnosticPacket, store: Store) -> Result:
     """Record a request for a diagnosis."""
     return _packet(packet, "request", store)
 
 
-@op("W8", "diagnostic-result-ingest", writes=True, keywords="diagnosis result finding", example='--summary "A lock is taken twice."')
+@op(
+    "W8",
+    "diagnostic-result-ingest",
+    writes=True,
+    keywords="diagnosis result finding",
+    example='--summary "A lock is taken twice."',
+)
 def diagnostic_result_ingest(packet: DiagnosticPacket, store: Store) -> Result:
     """Record a result of a diagnosis."""
     return _packet(packet, "ingest", store)
 
 
-@op("W16", "packet-list", input=listing(SubagentPacket, query=False, filters=("packet_type",)), keywords="packets show subagent", example="--limit 5")
+@op(
+    "W16",
+    "packet-list",
+    input=listing(SubagentPacket, query=False, filters=("packet_type",)),
+    keywords="packets show subagent",
+    example="--limit 5",
+)
 def packet_list(window: Listing, store: Store) -> Result:
     """List sub-agent packets, newest first, or those that --query finds."""
     return lifecycle.queried(SubagentPacket, PACKETS, window, store)
 
 
-@op("W17", "diagnostic-list", input=listing(DiagnosticPacket, query=False, filters=("packet_type",)), keywords="diagnostics packets show", example="--limit 5")
+@op(
+    "W17",
+    "diagnostic-list",
+    input=listing(DiagnosticPacket, query=False, filters=("packet_type",)),
+    keywords="diagnostics packets show",
+    example="--limit 5",
+)
 def diagnostic_list(window: Listing, store: Store) -> Result:
     """List diagnostic packets, newest first, or those that --query finds."""
     return lifecycle.queried(DiagnosticPacket, PACKETS, window, store)
@@ -93,7 +133,13 @@ class PacketChange(revision(SubagentPacket)):
     """A further revision of a packet."""
 
 
-@op("W19", "packet-update", writes=True, keywords="packet revise correct", example="--id sp_20260101000000_0123456789 --status done")
+@op(
+    "W19",
+    "packet-update",
+    writes=True,
+    keywords="packet revise correct",
+    example="--id sp_20260101000000_0123456789 --status done",
+)
 def packet_update(change: PacketChange, store: Store) -> Result:
     """Revise a sub-agent or diagnostic packet."""
     cls = _packet_class(store, change.id)
@@ -104,7 +150,13 @@ def packet_update(change: PacketChange, store: Store) -> Result:
     return lifecycle.written(store.revise(cls.record_kind, change.id, changes))
 
 
-@op("W20", "packet-retire", writes=True, keywords="packet retire withdraw", example='--id sp_20260101000000_0123456789 --reason "Sent by mistake."')
+@op(
+    "W20",
+    "packet-retire",
+    writes=True,
+    keywords="packet retire withdraw",
+    example='--id sp_20260101000000_0123456789 --reason "Sent by mistake."',
+)
 def packet_retire(retirement: Retirement, store: Store) -> Result:
     """Retire a sub-agent or diagnostic packet, with the reason."""
     return lifecycle.retired(("subagent_packet", "diagnostic_packet"), retirement, store)

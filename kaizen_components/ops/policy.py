@@ -3,7 +3,7 @@
 from typing import Any, cast
 
 from .. import denial
-from ..fields import Body, RawText, Role, Scope, Status, Summary, Title, Words
+from ..fields import MEGABYTE, Body, Bytes, Label, RawText, Role, Scope, Status, Summary, Title, Words
 from ..op import Result, op
 from ..record import Field, Input, Record
 from ..store import Store
@@ -28,22 +28,36 @@ class Policy(Record, kind="policy", table="private_policy", prefix="pol"):
     title: Title = Field(missing=denial.TitleRequired, search=True, description="Short title")
     summary: Summary = Field(missing=denial.SummaryRequired, file=True, search=True, description="One or two sentences")
     body: Body = Field("", file=True, search=True, description="The rule, up to 1000 words")
-    trigger: Annotated[str, Words(120)] = Field("session-start", search=True, description="When it applies, 120 words at most")
-    priority: Annotated[str, Words(20)] = Field("normal", description="critical, high, normal, medium, low; another word ranks as normal")
+    trigger: Annotated[str, Bytes(MEGABYTE), Words(120)] = Field(
+        "session-start", search=True, description="When it applies, 120 words at most"
+    )
+    priority: Label = Field("normal", description="critical, high, normal, medium, low; another word ranks as normal")
     scope: Scope = Field("project", search=True, description="Where it holds: project, global, skill, session")
     status: Status = Field("active", description="Where it stands")
     writer_role: Role = Field("agent", description="Who writes: agent, human, verifier ...")
     priority_rank: int = Field(2, flagged=False, index=True, description="Order of the priority, 0 first")
 
 
-@op("X1", "policy-add", writes=True, keywords="rule instruction preference private", example='--title "Ask before deleting" --summary "Deletion needs a yes." --priority high')
+@op(
+    "X1",
+    "policy-add",
+    writes=True,
+    keywords="rule instruction preference private",
+    example='--title "Ask before deleting" --summary "Deletion needs a yes." --priority high',
+)
 def policy_add(policy: Policy, store: Store) -> Result:
     """Add a private policy rule."""
     policy.priority_rank = rank(policy.priority)
     return lifecycle.written(store.add(policy))
 
 
-@op("X2", "policy-list", input=listing(Policy, filters=("trigger", "priority")), keywords="rules show priority", example="--limit 5")
+@op(
+    "X2",
+    "policy-list",
+    input=listing(Policy, filters=("trigger", "priority")),
+    keywords="rules show priority",
+    example="--limit 5",
+)
 def policy_list(window: Listing, store: Store) -> Result:
     """List policies, by priority, then oldest first."""
     store.warn_of_drift()
@@ -90,7 +104,14 @@ def policy_session_context(window: ContextWindow, store: Store) -> Result:
     return Result(message=many, records=records, count=len(records), required_action=action)
 
 
-@op("X7", "policy-update", writes=True, input=revision(Policy), keywords="rule revise correct", example=f"{EXAMPLE} --priority critical")
+@op(
+    "X7",
+    "policy-update",
+    writes=True,
+    input=revision(Policy),
+    keywords="rule revise correct",
+    example=f"{EXAMPLE} --priority critical",
+)
 def policy_update(change: Input, store: Store) -> Result:
     """Revise a policy: its texts, trigger, priority, scope or status."""
     changes = lifecycle.changes_of(Policy, change)
@@ -99,7 +120,9 @@ def policy_update(change: Input, store: Store) -> Result:
     return lifecycle.revised(Policy, change, store, and_change={"priority_rank": rank(cast(str, changes["priority"]))})
 
 
-@op("X8", "policy-retire", writes=True, keywords="rule withdraw obsolete", example=f'{EXAMPLE} --reason "The rule is a hook now."')
+@op(
+    "X8", "policy-retire", writes=True, keywords="rule withdraw obsolete", example=f'{EXAMPLE} --reason "The rule is a hook now."'
+)
 def policy_retire(retirement: Retirement, store: Store) -> Result:
     """Retire a policy that no longer holds, with the reason."""
     return lifecycle.retired(("policy",), retirement, store)

@@ -37,13 +37,22 @@ class ProofRun(Input):
     task_id: TaskRef | None = Field(None, description="The task it belongs to")
     proof_id: ProofRef | None = Field(None, description="An earlier proof that this one repeats or replaces")
     criterion_id: list[CriterionRef] | None = Field(None, description="A criterion that a pass meets; repeat for more")
-    artifact: list[RepoPath] | None = Field(None, description="A file that the command leaves, hashed and recorded; repeat for more")
+    artifact: list[RepoPath] | None = Field(
+        None, description="A file that the command leaves, hashed and recorded; repeat for more"
+    )
     timeout: Seconds | None = Field(None, description="Seconds, after which the command and all that it started is ended")
     expect_exit: ExitCode = Field(0, description="The exit code that is a pass")
     stdin: bool = Field(False, description="The command reads Kaizen's stdin; without it, it reads nothing")
 
 
-@op("Q11", "proof-run", writes=True, manages_store=True, keywords="observed proof test suite run command execute build check evidence verify", example='--summary "Python starts." --timeout 60 -- python3 --version')
+@op(
+    "Q11",
+    "proof-run",
+    writes=True,
+    manages_store=True,
+    keywords="observed proof test suite run command execute build check evidence verify",
+    example='--summary "Python starts." --timeout 60 -- python3 --version',
+)
 def proof_run(wanted: ProofRun, command: list[str], store: Store) -> Result:
     """Run a command and record what happened: an observed proof.
 
@@ -112,7 +121,9 @@ def _observe(wanted: ProofRun, command: Sequence[str], store: Store) -> tuple[di
     after = gitstate.read(root)
     tests = _tests(ended)
     files = [_file(store, path) for path in dict.fromkeys(wanted.artifact or ())]
-    outcome, reason = judge(ended, tests, wanted.expect_exit, [file["path"] for file in files if file["sha256"] is None], wanted.timeout)
+    outcome, reason = judge(
+        ended, tests, wanted.expect_exit, [file["path"] for file in files if file["sha256"] is None], wanted.timeout
+    )
     argv, argv_masked, argv_cut = _masked_argv(command)
     seen = {
         "outcome": outcome,

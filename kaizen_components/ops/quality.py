@@ -102,7 +102,9 @@ class EvalCase(Record, kind="eval_case", table="eval_cases", prefix="qe"):
     scope: Scope = Field("project", description="Where it holds: project, global, skill, session")
     status: Status = Field("active", description="Where it stands")
     fixture_path: RepoPath | None = Field(None, key="path", description="A fixture file, not looked at")
-    expected_json: JsonAny | None = Field(None, file=True, search=True, description="JSON: what is expected, kept exactly as given")
+    expected_json: JsonAny | None = Field(
+        None, file=True, search=True, description="JSON: what is expected, kept exactly as given"
+    )
 
 
 class EvalRun(Record, kind="eval_run", table="eval_runs", prefix="qr"):
@@ -135,7 +137,13 @@ class AntiPattern(Record, kind="anti_pattern", table="anti_patterns", prefix="ap
 # --- proofs and verifications ---------------------------------------------------------------------
 
 
-@op("Q1", "proof-add", writes=True, keywords="evidence assert tested claim", example='--summary "The suite passed on the branch." --evidence \'["412 passed"]\'')
+@op(
+    "Q1",
+    "proof-add",
+    writes=True,
+    keywords="evidence assert tested claim",
+    example='--summary "The suite passed on the branch." --evidence \'["412 passed"]\'',
+)
 def proof_add(proof: Verification, store: Store) -> Result:
     """Record a proof that its writer asserts; Q11 makes one that Kaizen observes."""
     proof.event_type = "proof"
@@ -143,26 +151,42 @@ def proof_add(proof: Verification, store: Store) -> Result:
     return lifecycle.written(store.add(proof), basis=proof.basis, conclusion=proof.conclusion)
 
 
-@op("Q2", "verification-add", writes=True, keywords="verdict review approve reject check go no-go", example='--conclusion VERIFIED_ACCEPTABLE --summary "The fix holds."')
+@op(
+    "Q2",
+    "verification-add",
+    writes=True,
+    keywords="verdict review approve reject check go no-go",
+    example='--conclusion VERIFIED_ACCEPTABLE --summary "The fix holds."',
+)
 def verification_add(verdict: Verification, store: Store) -> Result:
     """Record a verification verdict."""
     verdict.conclusion = verdict.conclusion or "NEEDS_HUMAN_DECISION"
     return lifecycle.written(store.add(verdict), basis=verdict.basis, conclusion=verdict.conclusion)
 
 
-class VerdictListing(
-    listing(Verification, query=False, filters=("conclusion", "severity", "basis", "event_type", "proof_id"))
-):
+class VerdictListing(listing(Verification, query=False, filters=("conclusion", "severity", "basis", "event_type", "proof_id"))):
     """Verdicts, by their filters."""
 
 
-@op("Q9", "verify-query", keywords="verdicts proofs blocking failed list observed asserted", example="--conclusion VERIFICATION_FAILED")
+@op(
+    "Q9",
+    "verify-query",
+    keywords="verdicts proofs blocking failed list observed asserted",
+    example="--conclusion VERIFICATION_FAILED",
+)
 def verify_query(window: VerdictListing, store: Store) -> Result:
     """List proofs and verdicts, newest first, or those that --query finds; `basis` says observed or asserted."""
     return lifecycle.queried(Verification, VERDICTS, window, store)
 
 
-@op("Q12", "verification-update", writes=True, input=revision(Verification), keywords="verdict proof revise resolve correct", example=f"{EXAMPLE} --status resolved")
+@op(
+    "Q12",
+    "verification-update",
+    writes=True,
+    input=revision(Verification),
+    keywords="verdict proof revise resolve correct",
+    example=f"{EXAMPLE} --status resolved",
+)
 def verification_update(change: Input, store: Store) -> Result:
     """Revise a verdict or an asserted proof; of an observed one only status, title and links may change."""
     before = store.get("verification", _id(change))
@@ -173,7 +197,13 @@ def verification_update(change: Input, store: Store) -> Result:
     return lifecycle.revised(Verification, change, store)
 
 
-@op("Q13", "verification-retire", writes=True, keywords="verdict proof withdraw", example=f'{EXAMPLE} --reason "It tested the wrong branch."')
+@op(
+    "Q13",
+    "verification-retire",
+    writes=True,
+    keywords="verdict proof withdraw",
+    example=f'{EXAMPLE} --reason "It tested the wrong branch."',
+)
 def verification_retire(retirement: Retirement, store: Store) -> Result:
     """Retire a proof or verdict, with the reason."""
     return lifecycle.retired(("verification",), retirement, store)
@@ -182,43 +212,87 @@ def verification_retire(retirement: Retirement, store: Store) -> Result:
 # --- evals ----------------------------------------------------------------------------------------
 
 
-@op("Q3", "eval-case-add", writes=True, keywords="test case expected eval", example='--title "Refuses secrets" --summary "A key in the text is refused." --category security')
+@op(
+    "Q3",
+    "eval-case-add",
+    writes=True,
+    keywords="test case expected eval",
+    example='--title "Refuses secrets" --summary "A key in the text is refused." --category security',
+)
 def eval_case_add(case: EvalCase, store: Store) -> Result:
     """Add an eval case."""
     return lifecycle.written(store.add(case))
 
 
-@op("Q4", "eval-run-add", writes=True, keywords="eval run result score", example='--summary "Passed with the new prompt." --status passed')
+@op(
+    "Q4",
+    "eval-run-add",
+    writes=True,
+    keywords="eval run result score",
+    example='--summary "Passed with the new prompt." --status passed',
+)
 def eval_run_add(run: EvalRun, store: Store) -> Result:
     """Record an eval run."""
     return lifecycle.written(store.add(run))
 
 
-@op("Q14", "eval-case-list", input=listing(EvalCase, query=False, filters=("category",)), keywords="eval cases show search", example="--category security")
+@op(
+    "Q14",
+    "eval-case-list",
+    input=listing(EvalCase, query=False, filters=("category",)),
+    keywords="eval cases show search",
+    example="--category security",
+)
 def eval_case_list(window: Listing, store: Store) -> Result:
     """List eval cases, newest first, or those that --query finds."""
     return lifecycle.queried(EvalCase, CASES, window, store)
 
 
-@op("Q15", "eval-run-list", input=listing(EvalRun, query=False, filters=("eval_case_id",)), keywords="eval runs show search", example="--limit 5")
+@op(
+    "Q15",
+    "eval-run-list",
+    input=listing(EvalRun, query=False, filters=("eval_case_id",)),
+    keywords="eval runs show search",
+    example="--limit 5",
+)
 def eval_run_list(window: Listing, store: Store) -> Result:
     """List eval runs, newest first, or those that --query finds."""
     return lifecycle.queried(EvalRun, RUNS, window, store)
 
 
-@op("Q16", "eval-case-update", writes=True, input=revision(EvalCase), keywords="eval case revise", example="--id qe_20260101000000_0123456789 --status superseded")
+@op(
+    "Q16",
+    "eval-case-update",
+    writes=True,
+    input=revision(EvalCase),
+    keywords="eval case revise",
+    example="--id qe_20260101000000_0123456789 --status superseded",
+)
 def eval_case_update(change: Input, store: Store) -> Result:
     """Revise an eval case."""
     return lifecycle.revised(EvalCase, change, store)
 
 
-@op("Q17", "eval-run-update", writes=True, input=revision(EvalRun), keywords="eval run revise", example="--id qr_20260101000000_0123456789 --status failed")
+@op(
+    "Q17",
+    "eval-run-update",
+    writes=True,
+    input=revision(EvalRun),
+    keywords="eval run revise",
+    example="--id qr_20260101000000_0123456789 --status failed",
+)
 def eval_run_update(change: Input, store: Store) -> Result:
     """Revise an eval run."""
     return lifecycle.revised(EvalRun, change, store)
 
 
-@op("Q18", "eval-retire", writes=True, keywords="eval case run withdraw", example='--id qe_20260101000000_0123456789 --reason "No longer possible."')
+@op(
+    "Q18",
+    "eval-retire",
+    writes=True,
+    keywords="eval case run withdraw",
+    example='--id qe_20260101000000_0123456789 --reason "No longer possible."',
+)
 def eval_retire(retirement: Retirement, store: Store) -> Result:
     """Retire an eval case or run, with the reason."""
     return lifecycle.retired(("eval_case", "eval_run"), retirement, store)
@@ -227,7 +301,13 @@ def eval_retire(retirement: Retirement, store: Store) -> Result:
 # --- anti-patterns --------------------------------------------------------------------------------
 
 
-@op("Q5", "anti-pattern-add", writes=True, keywords="smell avoid pattern design", example='--title "God module" --symptom "One file has 4000 lines." --maintainability-harm "Every change touches it." --trigger-evidence "wc -l" --preferred-correction "Split by noun." --valid-exceptions "Generated code." --verification "wc -l again" --summary "One module does everything."')
+@op(
+    "Q5",
+    "anti-pattern-add",
+    writes=True,
+    keywords="smell avoid pattern design",
+    example='--title "God module" --symptom "One file has 4000 lines." --maintainability-harm "Every change touches it." --trigger-evidence "wc -l" --preferred-correction "Split by noun." --valid-exceptions "Generated code." --verification "wc -l again" --summary "One module does everything."',
+)
 def anti_pattern_add(pattern: AntiPattern, store: Store) -> Result:
     """Add an anti-pattern."""
     return lifecycle.written(store.add(pattern))
@@ -245,13 +325,26 @@ def anti_pattern_list(window: Listing, store: Store) -> Result:
     return lifecycle.listed(AntiPattern, PATTERNS, window, store)
 
 
-@op("Q20", "anti-pattern-update", writes=True, input=revision(AntiPattern), keywords="smell revise", example="--id ap_20260101000000_0123456789 --status superseded")
+@op(
+    "Q20",
+    "anti-pattern-update",
+    writes=True,
+    input=revision(AntiPattern),
+    keywords="smell revise",
+    example="--id ap_20260101000000_0123456789 --status superseded",
+)
 def anti_pattern_update(change: Input, store: Store) -> Result:
     """Revise an anti-pattern."""
     return lifecycle.revised(AntiPattern, change, store)
 
 
-@op("Q21", "anti-pattern-retire", writes=True, keywords="smell withdraw", example='--id ap_20260101000000_0123456789 --reason "It turned out well."')
+@op(
+    "Q21",
+    "anti-pattern-retire",
+    writes=True,
+    keywords="smell withdraw",
+    example='--id ap_20260101000000_0123456789 --reason "It turned out well."',
+)
 def anti_pattern_retire(retirement: Retirement, store: Store) -> Result:
     """Retire an anti-pattern, with the reason."""
     return lifecycle.retired(("anti_pattern",), retirement, store)
@@ -267,7 +360,9 @@ class QualityTarget(Input):
 
     scanned = False
     id: RawText = Field(missing=denial.IdRequired, description="Id of the record")
-    kind: RawText | None = Field(None, description="verifier, eval-run, eval-case, anti-pattern; anything else: artifact. Default: what the id says")
+    kind: RawText | None = Field(
+        None, description="verifier, eval-run, eval-case, anti-pattern; anything else: artifact. Default: what the id says"
+    )
 
 
 @op("Q7", "quality-inspect", keywords="proof verdict eval anti-pattern show read", example=EXAMPLE)

@@ -10,7 +10,20 @@ from ..record import Field, Input
 from ..store import Row, Store, ledger
 from .lifecycle import Annotated, Since, Target, Until
 
-ENTRY = ("seq", "entry_id", "time", "op", "action", "kind", "record_id", "task_id", "agent", "session", "writer_role", "chain_hash")
+ENTRY = (
+    "seq",
+    "entry_id",
+    "time",
+    "op",
+    "action",
+    "kind",
+    "record_id",
+    "task_id",
+    "agent",
+    "session",
+    "writer_role",
+    "chain_hash",
+)
 EXAMPLE = "--id t_20260101000000_0123456789"
 
 
@@ -124,5 +137,3 @@ def ledger_inspect(target: EntryTarget, store: Store) -> Result:
     record = dict(found[0])
     record["content"] = json.loads(record["content"]) if record["content"] is not None else None
     return Result(record=record)
-
-

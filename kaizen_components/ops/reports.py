@@ -10,6 +10,7 @@ from ..fields import Count, Hash, Range, RawText, RepoPath, Status, TaskRef, Tit
 from ..hashing import canonical, sha256
 from ..op import Result, op
 from ..record import Field, Input, Record
+from ..reports.digest import SECTIONS, digest
 from ..store import Store, files
 from . import _index, lifecycle
 from .lifecycle import Annotated, Listing, Retirement, Since, Target, Until, listing
@@ -49,7 +50,9 @@ class Wanted(Input):
     """Which records a report is about, and how it is written."""
 
     query: RawText | None = Field(None, description='Only what these words find; all must match, "quoted phrases" exactly')
-    limit: int | None = Field(None, description=f"At most so many rows; 0 is the default of {DEFAULT_LIMIT}, negative is no limit")
+    limit: int | None = Field(
+        None, description=f"At most so many rows; 0 is the default of {DEFAULT_LIMIT}, negative is no limit"
+    )
     scope: RawText | None = Field(None, description="Only records of this scope; of proofs, of this scope label")
     since: Since | None = Field(None, description="Only records made at or after this time")
     until: Until | None = Field(None, description="Only records made before this time, or on or before this date")
@@ -72,24 +75,34 @@ class Topic(WantedOfTask):
 
 # --- the session digest ---------------------------------------------------------------------------
 
-SECTIONS = ("policies", "active_gotchas", "blocking_verifications", "recent_learned", "active_tasks")
+# Below this not even the counts and the way to the rest have room.
+LEAST_BUDGET = 200
 
 
 class DigestInput(Input):
     """How much of the digest is shown, and of what first."""
 
     scanned = False
-    limit: int | None = Field(None, description="At most so many records a section (policies: 20); 0 is the default of 5, negative is no limit")
+    limit: int | None = Field(
+        None, description="At most so many records a section (policies: 20); 0 is the default of 5, negative is no limit"
+    )
     query: RawText | None = Field(None, description="The task at hand: what these words find comes first in each section")
-    budget: Annotated[int, Range(200)] | None = Field(None, description="At most so many tokens for the whole reply as --json prints it, a token being 4 bytes; 200 at least")
+    budget: Annotated[int, Range(LEAST_BUDGET)] | None = Field(
+        None,
+        description=f"At most so many tokens for the whole reply as --json prints it, a token being 4 bytes; {LEAST_BUDGET} at least",
+    )
     section: Annotated[str, Vocabulary(*SECTIONS)] | None = Field(None, description="Only this section, and the counts")
 
 
-@op("R0", "session-digest", keywords="session start begin context brief policies blocking open tasks gotchas lessons", example='--query "login" --budget 2000')
+@op(
+    "R0",
+    "session-digest",
+    keywords="session start begin context brief policies blocking open tasks gotchas lessons",
+    example='--query "login" --budget 2000',
+)
 def session_digest(wanted: DigestInput, store: Store) -> Result:
     """Show what a session starts with: policies, pitfalls, what blocks, lessons, open tasks."""
     from ..reports import briefing
-    from ..reports.digest import digest
 
     limit = wanted.limit or 5
     shown = digest(store, None if limit < 0 else limit, wanted.query, wanted.section)
@@ -112,7 +125,14 @@ def _section_commands(shown: dict[str, Any], query: str | None) -> dict[str, str
 # --- the reports ----------------------------------------------------------------------------------
 
 
-@op("R1", "task-report", writes=True, manages_store=True, keywords="tasks plans criteria contracts retrospectives summary write file", example="--limit 10")
+@op(
+    "R1",
+    "task-report",
+    writes=True,
+    manages_store=True,
+    keywords="tasks plans criteria contracts retrospectives summary write file",
+    example="--limit 10",
+)
 def task_report(wanted: WantedOfTask, store: Store) -> Result:
     """Report on tasks with their plans, criteria, contracts, retrospectives and proofs."""
     from ..reports import tasks
@@ -120,13 +140,27 @@ def task_report(wanted: WantedOfTask, store: Store) -> Result:
     return _report("R1", "task", wanted, store, tasks.document, ("task",))
 
 
-@op("R2", "ledger-report", writes=True, manages_store=True, keywords="ledger entries chain receipt audit write file", example="--since 2026-01-01 --format csv")
+@op(
+    "R2",
+    "ledger-report",
+    writes=True,
+    manages_store=True,
+    keywords="ledger entries chain receipt audit write file",
+    example="--since 2026-01-01 --format csv",
+)
 def ledger_report(wanted: WantedOfTask, store: Store) -> Result:
     """Report on the ledger's entries, with the receipt of its head."""
     return _ledger("R2", "ledger", wanted, store)
 
 
-@op("R3", "learning-report", writes=True, manages_store=True, keywords="lessons learning learned write file", example="--scope project")
+@op(
+    "R3",
+    "learning-report",
+    writes=True,
+    manages_store=True,
+    keywords="lessons learning learned write file",
+    example="--scope project",
+)
 def learning_report(wanted: WantedOfTask, store: Store) -> Result:
     """Report on LEARNING, and what of it became LEARNED."""
     from ..reports import lessons
@@ -134,7 +168,14 @@ def learning_report(wanted: WantedOfTask, store: Store) -> Result:
     return _report("R3", "learning", wanted, store, lessons.document, ("learning",))
 
 
-@op("R4", "proof-report", writes=True, manages_store=True, keywords="proofs verdicts verification observed asserted severity write file", example="--severity high")
+@op(
+    "R4",
+    "proof-report",
+    writes=True,
+    manages_store=True,
+    keywords="proofs verdicts verification observed asserted severity write file",
+    example="--severity high",
+)
 def proof_report(wanted: WantedOfTask, store: Store) -> Result:
     """Report on proofs and verdicts, observed and asserted."""
     from ..reports import proofs
@@ -150,7 +191,14 @@ def eval_report(wanted: Wanted, store: Store) -> Result:
     return _report("R5", "eval", wanted, store, evals.document, ("eval_case",))
 
 
-@op("R6", "source-report", writes=True, manages_store=True, keywords="sources references provenance write file", example="--limit -1")
+@op(
+    "R6",
+    "source-report",
+    writes=True,
+    manages_store=True,
+    keywords="sources references provenance write file",
+    example="--limit -1",
+)
 def source_report(wanted: Wanted, store: Store) -> Result:
     """Report on source locks."""
     from ..reports import sources
@@ -158,7 +206,9 @@ def source_report(wanted: Wanted, store: Store) -> Result:
     return _report("R6", "source", wanted, store, sources.document, ("source_lock",))
 
 
-@op("R7", "anti-pattern-report", writes=True, manages_store=True, keywords="smells anti-patterns write file", example="--limit 10")
+@op(
+    "R7", "anti-pattern-report", writes=True, manages_store=True, keywords="smells anti-patterns write file", example="--limit 10"
+)
 def anti_pattern_report(wanted: Wanted, store: Store) -> Result:
     """Report on anti-patterns."""
     from ..reports import patterns
@@ -166,13 +216,27 @@ def anti_pattern_report(wanted: Wanted, store: Store) -> Result:
     return _report("R7", "anti-pattern", wanted, store, patterns.document, ("anti_pattern",))
 
 
-@op("R8", "weekly-report", writes=True, manages_store=True, keywords="week seven days ledger status write file", example="--limit -1")
+@op(
+    "R8",
+    "weekly-report",
+    writes=True,
+    manages_store=True,
+    keywords="week seven days ledger status write file",
+    example="--limit -1",
+)
 def weekly_report(wanted: WantedOfTask, store: Store) -> Result:
     """Report on the ledger's last 7 days, or the 7 days before --until."""
     return _ledger("R8", "weekly", wanted, store, days=7)
 
 
-@op("R9", "monthly-report", writes=True, manages_store=True, keywords="month thirty days ledger status write file", example="--limit -1")
+@op(
+    "R9",
+    "monthly-report",
+    writes=True,
+    manages_store=True,
+    keywords="month thirty days ledger status write file",
+    example="--limit -1",
+)
 def monthly_report(wanted: WantedOfTask, store: Store) -> Result:
     """Report on the ledger's last 30 days, or the 30 days before --until."""
     return _ledger("R9", "monthly", wanted, store, days=30)
@@ -184,7 +248,14 @@ def yearly_report(wanted: WantedOfTask, store: Store) -> Result:
     return _ledger("R10", "yearly", wanted, store, days=365)
 
 
-@op("R11", "topic-report", writes=True, manages_store=True, keywords="topic subject words ledger search write file", example='--query "login"')
+@op(
+    "R11",
+    "topic-report",
+    writes=True,
+    manages_store=True,
+    keywords="topic subject words ledger search write file",
+    example='--query "login"',
+)
 def topic_report(wanted: Topic, store: Store) -> Result:
     """Report on the ledger's entries whose records a query finds."""
     return _ledger("R11", "topic", wanted, store)
@@ -357,7 +428,13 @@ class Review(Input):
     format: Format = Field("md", description="How the report is written")
 
 
-@op("I5", "irl-report", manages_store=True, keywords="review timeline prediction correction outcome write file", example="--review-id PROJ-42")
+@op(
+    "I5",
+    "irl-report",
+    manages_store=True,
+    keywords="review timeline prediction correction outcome write file",
+    example="--review-id PROJ-42",
+)
 def irl_report(wanted: Review, store: Store) -> Result:
     """Write the timeline of one review."""
     from ..reports import reviews
@@ -387,7 +464,13 @@ class Trace(Input):
     format: Format = Field("md", description="How the report is written")
 
 
-@op("T3", "trace-report", manages_store=True, keywords="steps events tokens cost latency timeline write file", example="--trace-id run-7")
+@op(
+    "T3",
+    "trace-report",
+    manages_store=True,
+    keywords="steps events tokens cost latency timeline write file",
+    example="--trace-id run-7",
+)
 def trace_report(wanted: Trace, store: Store) -> Result:
     """Write the steps of one task or trace, with their scores, tokens and cost."""
     from ..reports import traces
@@ -445,7 +528,13 @@ def _slug(key: str) -> str:
 # --- the reports that were written ----------------------------------------------------------------
 
 
-@op("R12", "report-list", input=listing(Report, query=False, filters=("report_type", "format")), keywords="reports show files search", example="--limit 5")
+@op(
+    "R12",
+    "report-list",
+    input=listing(Report, query=False, filters=("report_type", "format")),
+    keywords="reports show files search",
+    example="--limit 5",
+)
 def report_list(window: Listing, store: Store) -> Result:
     """List the reports that were written, newest first, or those that --query finds."""
     return lifecycle.queried(Report, LISTED, window, store)

@@ -19,14 +19,24 @@ class Retrospective(Record, kind="retrospective", table="retrospectives", prefix
     title: Title | None = Field(None, search=True, description="Short title")
     body: Body = Field("", file=True, search=True, description="Details, up to 1000 words")
     kept_json: JsonList | None = Field(None, key="kept", file=True, search=True, description="JSON list: what worked and stays")
-    changed_json: JsonList | None = Field(None, key="changed", file=True, search=True, description="JSON list: what is done differently from now on")
-    next_priorities_json: JsonList | None = Field(None, key="next_priorities", file=True, search=True, description="JSON list: what comes next, first things first")
+    changed_json: JsonList | None = Field(
+        None, key="changed", file=True, search=True, description="JSON list: what is done differently from now on"
+    )
+    next_priorities_json: JsonList | None = Field(
+        None, key="next_priorities", file=True, search=True, description="JSON list: what comes next, first things first"
+    )
     task_id: TaskRef | None = Field(None, description="The task it looks back at")
     status: Status = Field("recorded", description="Where it stands")
     writer_role: Role = Field("agent", description="Who writes: agent, human, verifier ...")
 
 
-@op("W33", "retrospective-add", writes=True, keywords="retro review improve next cycle priorities kept changed", example='--summary "The proof came too late." --kept \'["small steps"]\' --changed \'["prove before review"]\' --next-priorities \'["faster tests"]\'')
+@op(
+    "W33",
+    "retrospective-add",
+    writes=True,
+    keywords="retro review improve next cycle priorities kept changed",
+    example='--summary "The proof came too late." --kept \'["small steps"]\' --changed \'["prove before review"]\' --next-priorities \'["faster tests"]\'',
+)
 def retrospective_add(retrospective: Retrospective, store: Store) -> Result:
     """Record a retrospective: what is kept, what is changed, what comes next."""
     return lifecycle.written(store.add(retrospective))
@@ -44,7 +54,14 @@ def retrospective_inspect(target: Target, store: Store) -> Result:
     return lifecycle.inspected(Retrospective, target, store)
 
 
-@op("W36", "retrospective-update", writes=True, input=revision(Retrospective), keywords="retro revise", example=f"{EXAMPLE} --status done")
+@op(
+    "W36",
+    "retrospective-update",
+    writes=True,
+    input=revision(Retrospective),
+    keywords="retro revise",
+    example=f"{EXAMPLE} --status done",
+)
 def retrospective_update(change: Input, store: Store) -> Result:
     """Revise a retrospective."""
     return lifecycle.revised(Retrospective, change, store)

@@ -56,31 +56,61 @@ def _add(event: Any, event_type: str, store: Store) -> Result:
     return lifecycle.written(row, review_id=row["review_id"], event_type=event_type)
 
 
-@op("I1", "irl-create", writes=True, keywords="review open retrospective prediction", example='--title "Cache" --summary "Will the new cache hold?"')
+@op(
+    "I1",
+    "irl-create",
+    writes=True,
+    keywords="review open retrospective prediction",
+    example='--title "Cache" --summary "Will the new cache hold?"',
+)
 def irl_create(review: IrlReview, store: Store) -> Result:
     """Open an IRL review."""
     return _add(review, "review", store)
 
 
-@op("I2", "irl-prediction-add", writes=True, keywords="predict expect forecast", example=f'{REVIEW} --summary "The hit rate will be over 90 percent."')
+@op(
+    "I2",
+    "irl-prediction-add",
+    writes=True,
+    keywords="predict expect forecast",
+    example=f'{REVIEW} --summary "The hit rate will be over 90 percent."',
+)
 def irl_prediction_add(event: ReviewEvent, store: Store) -> Result:
     """Add a prediction to a review."""
     return _add(event, "prediction", store)
 
 
-@op("I3", "irl-correction-add", writes=True, keywords="correct user feedback wrong", example=f'{REVIEW} --summary "Count misses per user, not per call."')
+@op(
+    "I3",
+    "irl-correction-add",
+    writes=True,
+    keywords="correct user feedback wrong",
+    example=f'{REVIEW} --summary "Count misses per user, not per call."',
+)
 def irl_correction_add(event: ReviewEvent, store: Store) -> Result:
     """Add a user's correction to a review."""
     return _add(event, "user_correction", store)
 
 
-@op("I4", "irl-outcome-add", writes=True, keywords="outcome observed result happened", example=f'{REVIEW} --summary "The hit rate was 82 percent."')
+@op(
+    "I4",
+    "irl-outcome-add",
+    writes=True,
+    keywords="outcome observed result happened",
+    example=f'{REVIEW} --summary "The hit rate was 82 percent."',
+)
 def irl_outcome_add(event: ReviewEvent, store: Store) -> Result:
     """Add an observed outcome to a review."""
     return _add(event, "observed_outcome", store)
 
 
-@op("I6", "irl-list", input=listing(IrlReview, query=False, filters=("review_id", "event_type")), keywords="reviews predictions outcomes show search", example="--limit 5")
+@op(
+    "I6",
+    "irl-list",
+    input=listing(IrlReview, query=False, filters=("review_id", "event_type")),
+    keywords="reviews predictions outcomes show search",
+    example="--limit 5",
+)
 def irl_list(window: Listing, store: Store) -> Result:
     """List review events, newest first, or those that --query finds."""
     return lifecycle.queried(IrlReview, LISTED, window, store)
@@ -95,7 +125,14 @@ def irl_inspect(target: Target, store: Store) -> Result:
     return result
 
 
-@op("I8", "irl-update", writes=True, input=revision(IrlReview), keywords="review revise correct close", example=f"{EXAMPLE} --status resolved")
+@op(
+    "I8",
+    "irl-update",
+    writes=True,
+    input=revision(IrlReview),
+    keywords="review revise correct close",
+    example=f"{EXAMPLE} --status resolved",
+)
 def irl_update(change: Input, store: Store) -> Result:
     """Revise a review event."""
     return lifecycle.revised(IrlReview, change, store)
@@ -105,5 +142,3 @@ def irl_update(change: Input, store: Store) -> Result:
 def irl_retire(retirement: Retirement, store: Store) -> Result:
     """Retire a review event, with the reason."""
     return lifecycle.retired(("irl_review",), retirement, store)
-
-

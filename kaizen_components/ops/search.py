@@ -25,7 +25,12 @@ class Search(Listing):
     task_id: RawText | None = Field(None, description="Only this task and the records that belong to it")
 
 
-@op("K17", "record-search", keywords="find any record text full-text grep all kinds", example='--query "login" --kind gotcha --kind task --limit 5')
+@op(
+    "K17",
+    "record-search",
+    keywords="find any record text full-text grep all kinds",
+    example='--query "login" --kind gotcha --kind task --limit 5',
+)
 def record_search(wanted: Search, store: Store) -> Result:
     """Search the records of every kind, best match first."""
     from ..store import search

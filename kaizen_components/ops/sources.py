@@ -34,13 +34,25 @@ class SourceLock(Record, kind="source_lock", table="source_locks", prefix="s"):
     status: Status = Field("active", flagged=False, description="Where it stands")
 
 
-@op("S1", "source-add", writes=True, keywords="reference provenance citation lock url", example='--source-id rfc8785 --authority-tier normative --url-or-repository https://www.rfc-editor.org/rfc/rfc8785 --summary "JSON canonicalization."')
+@op(
+    "S1",
+    "source-add",
+    writes=True,
+    keywords="reference provenance citation lock url",
+    example='--source-id rfc8785 --authority-tier normative --url-or-repository https://www.rfc-editor.org/rfc/rfc8785 --summary "JSON canonicalization."',
+)
 def source_add(source: SourceLock, store: Store) -> Result:
     """Record a source lock: the provenance of an outside source."""
     return lifecycle.written(store.add(source), source_id=source.source_id)
 
 
-@op("S2", "source-query", input=listing(SourceLock, query=False, filters=("authority_tier", "source_id")), keywords="references search find list", example='--query "canonicalization"')
+@op(
+    "S2",
+    "source-query",
+    input=listing(SourceLock, query=False, filters=("authority_tier", "source_id")),
+    keywords="references search find list",
+    example='--query "canonicalization"',
+)
 def source_query(window: Listing, store: Store) -> Result:
     """List source locks, newest first, or those that --query finds."""
     return lifecycle.queried(SourceLock, LISTED, window, store)
@@ -62,13 +74,26 @@ def source_export(store: Store) -> Result:
     return Result(path=store.plane.relative(path), count=len(sources), sha256=sha256(text))
 
 
-@op("S5", "source-update", writes=True, input=revision(SourceLock), keywords="reference revise correct", example=f'{EXAMPLE} --license "CC BY 4.0"')
+@op(
+    "S5",
+    "source-update",
+    writes=True,
+    input=revision(SourceLock),
+    keywords="reference revise correct",
+    example=f'{EXAMPLE} --license "CC BY 4.0"',
+)
 def source_update(change: Input, store: Store) -> Result:
     """Revise a source lock."""
     return lifecycle.revised(SourceLock, change, store)
 
 
-@op("S6", "source-retire", writes=True, keywords="reference withdraw obsolete", example=f'{EXAMPLE} --reason "Withdrawn by its authors."')
+@op(
+    "S6",
+    "source-retire",
+    writes=True,
+    keywords="reference withdraw obsolete",
+    example=f'{EXAMPLE} --reason "Withdrawn by its authors."',
+)
 def source_retire(retirement: Retirement, store: Store) -> Result:
     """Retire a source lock, with the reason."""
     return lifecycle.retired(("source_lock",), retirement, store)

@@ -106,7 +106,9 @@ class TraceInput(Input):
     """A trace event: as a JSON payload, and a few fields as flags."""
 
     scanned = False
-    payload_json: JsonObject | None = Field(None, file=True, file_wins=True, description="JSON object with the event's fields; Q8 --kind trace_event knows them")
+    payload_json: JsonObject | None = Field(
+        None, file=True, file_wins=True, description="JSON object with the event's fields; Q8 --kind trace_event knows them"
+    )
     kind: Kind | None = Field(None, description="What the step was")
     task_id: TaskRef | None = Field(None, description="The task it belongs to")
     summary: Summary | None = Field(None, file=True, description="One or two sentences")
@@ -117,13 +119,25 @@ class ScoreInput(Input):
     """A score as a JSON payload."""
 
     scanned = False
-    payload_json: JsonObject = Field(missing=denial.SchemaRequired, file=True, file_wins=True, description="JSON object: name, value, data_type, source ...; Q8 --kind eval_score knows them")
+    payload_json: JsonObject = Field(
+        missing=denial.SchemaRequired,
+        file=True,
+        file_wins=True,
+        description="JSON object: name, value, data_type, source ...; Q8 --kind eval_score knows them",
+    )
 
 
 # --- trace events ---------------------------------------------------------------------------------
 
 
-@op("T1", "trace-add", writes=True, only_adds=True, keywords="step event model call tool call log", example='--kind tool_call --summary "Ran the linter." --payload-json \'{"latency_ms": 812}\'')
+@op(
+    "T1",
+    "trace-add",
+    writes=True,
+    only_adds=True,
+    keywords="step event model call tool call log",
+    example='--kind tool_call --summary "Ran the linter." --payload-json \'{"latency_ms": 812}\'',
+)
 def trace_add(given: TraceInput, store: Store) -> Result:
     """Record a trace event from a JSON payload and flags; a flag wins over the payload."""
     values = parse_json(given.payload_json, "payload_json") if given.payload_json else {}
@@ -132,7 +146,13 @@ def trace_add(given: TraceInput, store: Store) -> Result:
     return lifecycle.written(store.add(judge(TraceEvent, values, from_json=True)))
 
 
-@op("T9", "trace-query", input=listing(TraceEvent, query=False, limit=50, filters=("kind", "level", "trace_id", "model")), keywords="steps events list search find", example="--kind model_call --limit 5")
+@op(
+    "T9",
+    "trace-query",
+    input=listing(TraceEvent, query=False, limit=50, filters=("kind", "level", "trace_id", "model")),
+    keywords="steps events list search find",
+    example="--kind model_call --limit 5",
+)
 def trace_query(window: Listing, store: Store) -> Result:
     """List trace events, newest first, or those that --query finds."""
     return lifecycle.queried(TraceEvent, EVENTS, window, store)
@@ -146,7 +166,14 @@ def trace_inspect(target: Target, store: Store) -> Result:
     return result
 
 
-@op("T11", "trace-update", writes=True, input=revision(TraceEvent), keywords="step event revise correct", example=f"{EXAMPLE} --level warning")
+@op(
+    "T11",
+    "trace-update",
+    writes=True,
+    input=revision(TraceEvent),
+    keywords="step event revise correct",
+    example=f"{EXAMPLE} --level warning",
+)
 def trace_update(change: Input, store: Store) -> Result:
     """Revise a trace event."""
     return lifecycle.revised(TraceEvent, change, store)
@@ -161,7 +188,14 @@ def trace_retire(retirement: Retirement, store: Store) -> Result:
 # --- scores ---------------------------------------------------------------------------------------
 
 
-@op("T2", "score-add", writes=True, only_adds=True, keywords="score grade rate judge metric", example='--payload-json \'{"name": "accuracy", "value": 0.93, "data_type": "numeric", "source": "deterministic"}\'')
+@op(
+    "T2",
+    "score-add",
+    writes=True,
+    only_adds=True,
+    keywords="score grade rate judge metric",
+    example='--payload-json \'{"name": "accuracy", "value": 0.93, "data_type": "numeric", "source": "deterministic"}\'',
+)
 def score_add(given: ScoreInput, store: Store) -> Result:
     """Record a score from a JSON payload."""
     score = judge(EvalScore, parse_json(given.payload_json, "payload_json"), from_json=True)
@@ -184,9 +218,7 @@ def score_value(value: object, data_type: str) -> tuple[float | None, str | None
     raise denial.ScoreValue(field="value", value=str(value)[:80], data_type=data_type)
 
 
-class ScoreWindow(
-    listing(EvalScore, query=None, limit=50, filters=("data_type", "source", "verification_id"))
-):
+class ScoreWindow(listing(EvalScore, query=None, limit=50, filters=("data_type", "source", "verification_id"))):
     """Scores, by what they are of."""
 
     query: RawText | None = Field(None, description="Part of the score's name")
@@ -233,7 +265,7 @@ class ScoreChange(Input):
     name: Phrase | None = Field(None, description="What is scored, 40 words at most")
 
 
-@op("T14", "score-update", writes=True, keywords="score revise correct", example='--id es_20260101000000_0123456789 --value 0.91')
+@op("T14", "score-update", writes=True, keywords="score revise correct", example="--id es_20260101000000_0123456789 --value 0.91")
 def score_update(change: ScoreChange, store: Store) -> Result:
     """Revise a score: its value, comment or name."""
     before = store.get("eval_score", change.id)
@@ -247,5 +279,3 @@ def score_update(change: ScoreChange, store: Store) -> Result:
                 given = change.value_text
         changes["value_num"], changes["value_label"] = score_value(given, before["data_type"])
     return lifecycle.written(store.revise("eval_score", change.id, changes))
-
-

@@ -17,11 +17,19 @@ class Validation(Input):
     scanned = False
     kind: RawText | None = Field(None, description="Record schema; none lists the schemas")
     payload_json: JsonAny | None = Field(None, file=True, file_wins=True, description="The JSON to validate")
-    schema_json: JsonObject | None = Field(None, file=True, file_wins=True, description="A JSON Schema of your own to validate against, instead of --kind")
+    schema_json: JsonObject | None = Field(
+        None, file=True, file_wins=True, description="A JSON Schema of your own to validate against, instead of --kind"
+    )
     show: bool = Field(False, description="Show the JSON Schema of --kind instead")
 
 
-@op("Q8", "output-validate", needs_plane=False, keywords="json schema check payload structure", example='--kind trace_event --payload-json \'{"kind": "tool_call", "summary": "Ran the linter."}\'')
+@op(
+    "Q8",
+    "output-validate",
+    needs_plane=False,
+    keywords="json schema check payload structure",
+    example='--kind trace_event --payload-json \'{"kind": "tool_call", "summary": "Ran the linter."}\'',
+)
 def output_validate(given: Validation) -> Result:
     """Validate a JSON payload against a record schema or your own JSON Schema; without either, list the schemas."""
     accelerator = importlib.util.find_spec("jsonschema") is not None
@@ -30,7 +38,11 @@ def output_validate(given: Validation) -> Result:
         return Result(record_type="schema", valid=True, jsonschema_accelerator=accelerator)
     if given.kind is None:
         if given.payload_json is not None:
-            raise denial.Usage("Pass --kind NAME; Q8 without flags lists the names.", message="A payload needs --kind or --schema-json.", flag="--kind")
+            raise denial.Usage(
+                "Pass --kind NAME; Q8 without flags lists the names.",
+                message="A payload needs --kind or --schema-json.",
+                flag="--kind",
+            )
         return Result(schemas=names(), jsonschema_accelerator=accelerator)
     if given.kind not in names():
         raise denial.SchemaUnknownType(record_type=given.kind, allowed=names())
@@ -50,7 +62,9 @@ def output_validate(given: Validation) -> Result:
 
 def names() -> list[str]:
     """Names of the record schemas."""
-    return sorted([kind for kind in _index.KINDS if kind != "plane"] + [name for name in payloads.SCHEMAS if name not in _index.KINDS])
+    return sorted(
+        [kind for kind in _index.KINDS if kind != "plane"] + [name for name in payloads.SCHEMAS if name not in _index.KINDS]
+    )
 
 
 def schema_of(name: str) -> type[Input]:
@@ -60,7 +74,11 @@ def schema_of(name: str) -> type[Input]:
 
 def _payload(given: Validation) -> Any:
     if given.payload_json is None:
-        raise denial.Usage("Pass --payload-json JSON or --payload-json-file PATH.", message="There is no payload to validate.", flag="--payload-json")
+        raise denial.Usage(
+            "Pass --payload-json JSON or --payload-json-file PATH.",
+            message="There is no payload to validate.",
+            flag="--payload-json",
+        )
     return parse_json(given.payload_json, "payload_json")
 
 
@@ -76,9 +94,13 @@ def _against_schema(payload: Any, schema: dict[str, Any]) -> None:
         validator.check_schema(schema)
         faults = sorted(validator(schema).iter_errors(payload), key=lambda fault: list(map(str, fault.absolute_path)))
     except SchemaError as fault:
-        raise denial.JsonInvalid("Pass a valid JSON Schema in --schema-json.", message="The schema is no JSON Schema.", reason=fault.message) from None
+        raise denial.JsonInvalid(
+            "Pass a valid JSON Schema in --schema-json.", message="The schema is no JSON Schema.", reason=fault.message
+        ) from None
     except Exception as fault:
-        raise denial.JsonInvalid("Pass a JSON Schema that refers to nothing outside itself.", message="The schema cannot be used.", reason=str(fault)) from None
+        raise denial.JsonInvalid(
+            "Pass a JSON Schema that refers to nothing outside itself.", message="The schema cannot be used.", reason=str(fault)
+        ) from None
     if faults:
         errors = [{"path": fault.json_path, "message": fault.message[:200]} for fault in faults[:20]]
         raise denial.SchemaJsonschema(errors=errors, field=errors[0]["path"])

@@ -21,8 +21,12 @@ class Task(Record, kind="task", table="tasks", prefix="t"):
     status: Status = Field("active", description="Where it stands; closed: resolved, done, superseded, cancelled ...")
     writer_role: Role = Field("agent", description="Who writes: agent, human, verifier ...")
     source_task_id: TaskRef | None = Field(None, key="task_id", description="The task it is part of")
-    assumptions_json: JsonList | None = Field(None, key="assumptions", file=True, search=True, description="JSON list: what is taken for granted")
-    boundaries_json: JsonList | None = Field(None, key="boundaries", file=True, search=True, description="JSON list: what is out of bounds")
+    assumptions_json: JsonList | None = Field(
+        None, key="assumptions", file=True, search=True, description="JSON list: what is taken for granted"
+    )
+    boundaries_json: JsonList | None = Field(
+        None, key="boundaries", file=True, search=True, description="JSON list: what is out of bounds"
+    )
     criterion: list[Summary] | None = Field(None, stored=False, description="An acceptance criterion; repeat the flag for more")
 
 
@@ -35,8 +39,12 @@ class Plan(Record, kind="plan", table="plans", prefix="p"):
     status: Status = Field("draft", description="Where it stands: draft, active, done, superseded ...")
     writer_role: Role = Field("agent", description="Who writes: agent, human, verifier ...")
     task_id: TaskRef | None = Field(None, description="The task it is for")
-    assumptions_json: JsonList | None = Field(None, key="assumptions", file=True, search=True, description="JSON list: what is taken for granted")
-    boundaries_json: JsonList | None = Field(None, key="boundaries", file=True, search=True, description="JSON list: what is out of bounds")
+    assumptions_json: JsonList | None = Field(
+        None, key="assumptions", file=True, search=True, description="JSON list: what is taken for granted"
+    )
+    boundaries_json: JsonList | None = Field(
+        None, key="boundaries", file=True, search=True, description="JSON list: what is out of bounds"
+    )
     criterion: list[Summary] | None = Field(None, stored=False, description="An acceptance criterion; repeat the flag for more")
 
 
@@ -49,7 +57,13 @@ TASK_EXAMPLE = "--id t_20260101000000_0123456789"
 # --- tasks ----------------------------------------------------------------------------------------
 
 
-@op("W1", "task-start", writes=True, keywords="begin new start work todo issue", example='--title "Fix login" --summary "Users cannot log in."')
+@op(
+    "W1",
+    "task-start",
+    writes=True,
+    keywords="begin new start work todo issue",
+    example='--title "Fix login" --summary "Users cannot log in."',
+)
 def task_start(task: Task, store: Store) -> Result:
     """Start a task."""
     row = store.add(task)
@@ -62,7 +76,13 @@ class TaskChange(revision(Task)):
     waive: Text | None = Field(None, description="Close although criteria are unproved: the reason, kept with each")
 
 
-@op("W2", "task-update", writes=True, keywords="revise change progress close finish done status", example=f"{TASK_EXAMPLE} --status done")
+@op(
+    "W2",
+    "task-update",
+    writes=True,
+    keywords="revise change progress close finish done status",
+    example=f"{TASK_EXAMPLE} --status done",
+)
 def task_update(change: TaskChange, store: Store) -> Result:
     """Revise a task; closing it needs every criterion met, or --waive with the reason."""
     store.get("task", change.id)
@@ -96,7 +116,13 @@ def task_retire(retirement: Retirement, store: Store) -> Result:
 # --- plans ----------------------------------------------------------------------------------------
 
 
-@op("W3", "plan-create", writes=True, keywords="plan steps design approach", example='--title "Login fix" --summary "Reproduce, repair, prove."')
+@op(
+    "W3",
+    "plan-create",
+    writes=True,
+    keywords="plan steps design approach",
+    example='--title "Login fix" --summary "Reproduce, repair, prove."',
+)
 def plan_create(plan: Plan, store: Store) -> Result:
     """Create a plan."""
     row = store.add(plan)
@@ -128,7 +154,13 @@ def plan_inspect(target: Target, store: Store) -> Result:
     return _with_criteria(lifecycle.inspected(Plan, target, store), store, plan_id=target.id)
 
 
-@op("W15", "plan-retire", writes=True, keywords="plan retire withdraw", example='--id p_20260101000000_0123456789 --reason "Replaced."')
+@op(
+    "W15",
+    "plan-retire",
+    writes=True,
+    keywords="plan retire withdraw",
+    example='--id p_20260101000000_0123456789 --reason "Replaced."',
+)
 def plan_retire(retirement: Retirement, store: Store) -> Result:
     """Retire a plan, with the reason."""
     return lifecycle.retired(("plan",), retirement, store)

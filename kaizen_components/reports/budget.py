@@ -9,8 +9,6 @@ from typing import Any
 from ..output import as_json_text
 from .digest import SECTIONS, Digest
 
-# Below this not even the counts and the way to the rest have room.
-LEAST = 200
 UNIT = "ceil(bytes of the JSON / 4)"
 # The shortest that a text becomes before records are dropped.
 SHORTEST = 80
@@ -41,7 +39,7 @@ class Budget:
             reply = self._sealed(candidate)
             if reply is not None:
                 return reply
-        raise AssertionError(f"{LEAST} tokens hold the shortest form")
+        raise AssertionError("the least budget holds the shortest form")
 
     def _candidates(self, digest: Digest) -> Iterator[Digest]:
         """Ever shorter forms of a digest."""

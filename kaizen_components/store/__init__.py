@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import clock, denial
 from ..fields import ID, linked_kind
@@ -16,36 +14,32 @@ from ..op import Call, Result
 from ..ops import _index
 from ..paths import Plane
 from ..record import Record, personal_data
-from . import files, ledger, schema
-from .connection import APPLICATION_ID, ENGINES, Capabilities, Connection, engine, header
-from .lock import PlaneLock, is_alive
+from . import files, ledger, query, schema
+from .access import Access
+from .connection import Connection, engine
+from .creation import create, plane_record
+from .head import read_head, write_head
+from .query import Where
+
+if TYPE_CHECKING:
+    from .migrations import Migration
 
 Row = dict[str, Any]
-Where = Mapping[str, Any]
 _ABSENT: Any = object()
-# Columns of 0 and 1 that have indexes of their own.
-FLAGS = ("is_open", "is_blocking", "is_test")
-MAKER = re.compile(r"[-.](\d+)(?=$|-)")
 
 
 class _ReadsBack(BaseException):
     """A unit that was said to add only wants to read what it added: it has to run in a savepoint."""
 
 
-class Store:
+class Store(Access):
     """One caller's access to one plane. Opens (and locks) late, closes early; nothing is half written.
 
     Public methods take and return plain rows by column name; kinds are named as in the ledger ("task").
     """
 
     def __init__(self, plane: Plane, *, using: str | None = None) -> None:
-        self.plane = plane
-        self.call = Call(op="-")
-        self.warnings: list[str] = []
-        self._using = ENGINES[using] if using else None
-        self._unwritable: denial.FileUnwritable | None = None
-        self._lock: PlaneLock | None = None
-        self._connection: Connection | None = None
+        super().__init__(plane, using=using)
         self._writing = False
         self._grouped = False
         self._head: tuple[int, str] = (0, ledger.START)
@@ -262,80 +256,31 @@ class Store:
         self.flush()
         return self._reading()
 
-    def _reading(self) -> Connection:
-        """The open plane, for reading; made where it does not exist yet."""
-        if self._connection is None:
-            self._open()
-        assert self._connection is not None
-        return self._connection
-
-    def _open(self) -> None:
-        try:
-            if self._lock is None:
-                self._lock = PlaneLock(self.plane.lock, self.call.op)
-                self._lock.__enter__()
-            self._admit(header(self.plane.database))
-            self._connection = Connection(self.plane.database, using=self._using)
-        except denial.FileUnwritable as fault:
-            self.close()
-            self._open_frozen(fault)
-        except BaseException:
-            self.close()
-            raise
-
-    def _open_frozen(self, fault: denial.FileUnwritable) -> None:
-        """Open a plane that cannot be written, for reading alone."""
-        if not self.plane.database.is_file():
-            raise fault
-        self._unwritable = fault
-        try:
-            self._lock = self._lock_for_reading()
-            self._admit(header(self.plane.database))
-            self._connection = Connection.frozen(self.plane.database)
-        except BaseException:
-            self.close()
-            raise
-        self.warnings.append(f"The data plane can be read but not written ({fault.detail.get('reason')}); see K10 doctor.")
-
-    def _lock_for_reading(self) -> PlaneLock | None:
-        """The lock where its file can at least be read; None where nobody could lock it, so nobody writes."""
-        lock = PlaneLock(self.plane.lock, self.call.op, read_only=True)
-        try:
-            return lock.__enter__()
-        except denial.FileUnwritable:
-            return None
-
-    def _admit(self, found: tuple[int, int] | None) -> None:
-        """Make a missing plane; leave a foreign file alone; warn of another schema."""
-        if found is None:
-            refuse_foreign(self.plane, None)
-            refuse_lost_plane(self.plane)
-            create(self.plane, self.call)
-            return
-        application, version = found
-        if application != APPLICATION_ID:
-            refuse_foreign(self.plane, found)
-        if version != schema.SCHEMA_VERSION:
-            self.warnings.append(
-                f"The plane has schema version {version}, this Kaizen knows {schema.SCHEMA_VERSION}; see K2 schema-status."
-            )
-
     def _begin(self) -> Connection:
         """The open plane, inside a write transaction."""
         connection = self._reading()
         if not self._writing:
             if self._unwritable is not None:
                 raise self._unwritable
-            self._refuse_schema(connection)
+            connection = self._refuse_schema(connection)
             connection.write("BEGIN IMMEDIATE")
             self._writing = True
-            last = connection.execute("SELECT seq, chain_hash FROM ledger ORDER BY seq DESC LIMIT 1")
-            self._head = (int(last[0][0]), last[0][1]) if last else (0, ledger.START)
+            self._head = self._last(connection)
             self._durable_seq = self._head[0]
+            self._refuse_cut(connection)
         return connection
 
-    def _refuse_schema(self, connection: Connection) -> None:
-        """Refuse to write to a newer plane, or to one whose manifest is not ours; migrate an older one."""
+    def _refuse_cut(self, connection: Connection) -> None:
+        """Refuse to write behind a ledger that lost its tail: the next entry would make ledger.head forget it."""
+        said = read_head(self.plane)
+        if said is None or said == self._head:
+            return
+        at = connection.execute("SELECT chain_hash FROM ledger WHERE seq = ?", (said[0],))
+        if not at or at[0][0] != said[1]:
+            raise denial.LedgerCut(head_seq=said[0], ledger_seq=self._head[0], path=str(self.plane.head))
+
+    def _refuse_schema(self, connection: Connection) -> Connection:
+        """Refuse to write to a newer plane, or to one whose manifest is not ours; migrate an older one. The open plane."""
         found = connection.rows("SELECT schema_version, oldest_writer, manifest_hash FROM schema_version LIMIT 1")
         if not found:
             raise denial.SchemaStatus(message="The plane has no schema record.", path=str(self.plane.database))
@@ -349,15 +294,51 @@ class Store:
         if plane["schema_version"] < schema.SCHEMA_VERSION:
             from . import migrations
 
-            migrations.migrate(self, connection)
-        elif plane["manifest_hash"] != _index.MANIFEST_HASH and self.call.op != "K1":
+            return self._migrate(plane["schema_version"], migrations.MIGRATIONS)
+        if plane["manifest_hash"] != _index.MANIFEST_HASH and self.call.op != "K1":
             raise denial.SchemaDrift(manifest_hash=plane["manifest_hash"], expected=_index.MANIFEST_HASH)
+        return connection
 
-    def warn_of_drift(self) -> None:
-        """Note a schema drift in `warnings`; reads answer all the same."""
-        found = self._reading().execute("SELECT manifest_hash FROM schema_version LIMIT 1")
-        if not found or found[0][0] != _index.MANIFEST_HASH:
-            self.warnings.append("The plane's schema manifest is not the one of this Kaizen; see K2 schema-status.")
+    def _migrate(self, version: int, steps: Sequence[Migration]) -> Connection:
+        """Bring an older plane to this schema: a copy first, then every missing step and the plane's record at once."""
+        connection = self._reading()
+        connection.checkpoint()
+        connection.close()
+        self._connection = None
+        folder = files.reserve_folder(self.plane.backups, f"before-schema-{schema.SCHEMA_VERSION}-{clock.stamp()}")
+        shutil.copyfile(self.plane.database, folder / "kaizen.db")
+        connection = self._connection = Connection(self.plane.database, using=self._using)
+        connection.write("BEGIN IMMEDIATE")
+        for step in steps:
+            if step.version > version:
+                step.apply(connection)
+        connection.execute(f"PRAGMA user_version = {schema.SCHEMA_VERSION}")
+        self._writing = True
+        self._head = self._last(connection)
+        found = connection.rows("SELECT id FROM schema_version LIMIT 1")[0]
+        call, self.call = self.call, Call(op="migrate", agent=self.call.agent, session=self.call.session)
+        now = plane_record().values()
+        kept = ("schema_version", "migration_id", "tool_version", "manifest_hash", "oldest_writer", "applied_at")
+        self.revise("plane", found["id"], {name: now[name] for name in kept})
+        self.call = call
+        self.commit()
+        self._unit.clear()
+        return connection
+
+    def _last(self, connection: Connection) -> tuple[int, str]:
+        """(seq, chain hash) of the newest entry in the file."""
+        last = connection.execute("SELECT seq, chain_hash FROM ledger ORDER BY seq DESC LIMIT 1")
+        return (int(last[0][0]), last[0][1]) if last else (0, ledger.START)
+
+    def begin_ledger(self, connection: Connection, call: Call, first: Record) -> None:
+        """Write the first entry of a new plane, into a database that nobody else can see yet."""
+        self._connection, self.call = connection, call
+        connection.write("BEGIN IMMEDIATE")
+        self._writing = True
+        self.add(first)
+        self.flush()
+        connection.write("COMMIT")
+        self._writing, self._connection = False, None
 
     def refuse_early(self) -> None:
         """Refuse now what a write would be refused for, before work that takes long."""
@@ -389,89 +370,7 @@ class Store:
             self.roll_back()
         self._rows.clear()
         self._known.clear()
-        try:
-            if self._connection is not None:
-                self._connection.close()
-        finally:
-            self._connection = None
-            if self._lock is not None:
-                self._lock.__exit__(None, None, None)
-                self._lock = None
-
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the lock with the database closed: for copying, moving or hashing the file."""
-        self.close()
-        self._lock = PlaneLock(self.plane.lock, self.call.op)
-        self._lock.__enter__()
-        try:
-            yield
-        finally:
-            self.close()
-
-    @contextlib.contextmanager
-    def locked_for_reading(self) -> Iterator[None]:
-        """As locked(), of a plane that cannot be written: locked where that is possible, to be copied and nothing else."""
-        self.close()
-        self._lock = self._lock_for_reading()
-        try:
-            yield
-        finally:
-            self.close()
-
-    def copy(self, target: Path) -> None:
-        """A consistent single-file copy of the plane, checkpointed and taken under the lock."""
-        try:
-            with self.locked():
-                self.copy_locked(target)
-        except denial.FileUnwritable as fault:
-            self.close()
-            if not self.plane.database.is_file():
-                raise
-            self._copy_frozen(target, fault)
-
-    def copy_locked(self, target: Path) -> None:
-        """As copy(), for a caller that holds the lock."""
-        self._admit(header(self.plane.database))
-        connection = Connection(self.plane.database)
-        try:
-            connection.checkpoint()
-        finally:
-            connection.close()
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.plane.database, target)
-        except OSError as fault:
-            raise denial.FileUnwritable(path=str(target), reason=fault.strerror or str(fault)) from fault
-
-    def _copy_frozen(self, target: Path, why: denial.FileUnwritable) -> None:
-        """As copy(), of a plane that cannot be written: file and journal together, checkpointed over there."""
-        journal = self.plane.database.with_name("kaizen.db-wal")
-        try:
-            with self.locked_for_reading():
-                self._admit(header(self.plane.database))
-                shutil.copyfile(self.plane.database, target)
-                if journal.exists():
-                    shutil.copyfile(journal, target.with_name(target.name + "-wal"))
-        except OSError:
-            raise why from None
-        connection = Connection(target, using=ENGINES["sqlite"])
-        try:
-            connection.checkpoint()
-        finally:
-            connection.close()
-
-    @contextlib.contextmanager
-    def snapshot(self) -> Iterator[Path]:
-        """A copy to compute on without holding the lock, gone afterwards."""
-        name = f"snapshot-{os.getpid()}-{os.urandom(4).hex()}.db"
-        target = _scratch(self.plane) / name
-        try:
-            self.copy(target)
-            yield target
-        finally:
-            for path in with_journal(target):
-                path.unlink(missing_ok=True)
+        super().close()
 
     @contextlib.contextmanager
     def reading_copy(self) -> Iterator[Store]:
@@ -757,16 +656,16 @@ class Store:
         """Rows of a kind that match every condition, newest first. A condition is column -> value, or
         column -> (operator, value) with an SQL comparison, "in" or "contains"; a limit of None or below 0 is no limit."""
         self.flush()
-        condition, values = _condition(where)
+        condition, values = query.condition(where)
         names = ", ".join(name if name == "*" else f'"{name}"' for name in columns)
-        sql = f"SELECT {names} FROM {_table(kind)}{condition} ORDER BY {_ordered(order)}"
-        return self._reading().rows(sql + _window(limit, offset), values)
+        sql = f"SELECT {names} FROM {query.table(kind)}{condition} ORDER BY {query.ordered(order)}"
+        return self._reading().rows(sql + query.window(limit, offset), values)
 
     def count(self, kind: str, where: Where | None = None) -> int:
         """How many rows of a kind match."""
         self.flush()
-        condition, values = _condition(where)
-        return int(self._reading().execute(f"SELECT COUNT(*) FROM {_table(kind)}{condition}", values)[0][0])
+        condition, values = query.condition(where)
+        return int(self._reading().execute(f"SELECT COUNT(*) FROM {query.table(kind)}{condition}", values)[0][0])
 
     def counters(self, *names: str) -> dict[str, int]:
         """Values of counters by name; 0 for one that never counted."""
@@ -784,8 +683,7 @@ class Store:
         """(seq, chain hash) of the newest entry."""
         if self._writing:
             return self._head
-        last = self._reading().execute("SELECT seq, chain_hash FROM ledger ORDER BY seq DESC LIMIT 1")
-        return (int(last[0][0]), last[0][1]) if last else (0, ledger.START)
+        return self._last(self._reading())
 
     def entries_after(self, seq: int, limit: int) -> list[Row]:
         """The next entries behind a position, oldest first, for what follows the ledger."""
@@ -828,218 +726,10 @@ def record_class(kind: str) -> type[Record]:
     return getattr(importlib.import_module(f"kaizen_components.{entry.module}"), entry.name)
 
 
-def _table(kind: str) -> str:
-    return "ledger" if kind == "ledger" else _index.KINDS[kind].table
-
-
-def _quoted(column: str) -> str:
-    return f'"{column}"'
-
-
-def conditions(where: Where | None, spelled: Callable[[str], str] = _quoted) -> tuple[list[str], list[Any]]:
-    """The SQL of conditions, each by itself, and their values; `spelled` writes a column's name."""
-    parts: list[str] = []
-    values: list[Any] = []
-    for column, wanted in (where or {}).items():
-        name = spelled(column.partition("#")[0])
-        operator, value = wanted if isinstance(wanted, tuple) else ("=", wanted)
-        if value is None:
-            parts.append(f"{name} IS {'NOT ' if operator == '!=' else ''}NULL")
-        elif column in FLAGS and value in (0, 1):
-            # Written out: no engine takes an index over the rows where it is 1 for a value it learns later.
-            parts.append(f"{name} {operator} {int(value)}")
-        elif operator == "contains":
-            parts.append(f"instr(lower({name}), lower(?)) > 0")
-            values.append(value)
-        elif operator == "in":
-            parts.append(f"{name} IN ({', '.join('?' * len(value))})")
-            values.extend(value)
-        else:
-            parts.append(f"{name} {operator} ?")
-            values.append(value)
-    return parts, values
-
-
-def _condition(where: Where | None) -> tuple[str, list[Any]]:
-    parts, values = conditions(where)
-    return (" WHERE " + " AND ".join(parts) if parts else ""), values
-
-
-def _ordered(order: str) -> str:
-    """An order such as "priority_rank, created_seq DESC", its column names quoted."""
-    terms = [term.split() for term in order.split(",")]
-    return ", ".join(" ".join([f'"{term[0]}"', *term[1:]]) for term in terms)
-
-
-def _window(limit: int | None, offset: int) -> str:
-    if limit is None or limit < 0:
-        return f" LIMIT -1 OFFSET {int(offset)}" if offset else ""
-    return f" LIMIT {int(limit)}" + (f" OFFSET {int(offset)}" if offset else "")
-
-
 def _parsed(text: str) -> Any:
     import json
 
     return json.loads(text)
-
-
-# --- the plane's files ----------------------------------------------------------------------------
-
-
-def with_journal(database: Path) -> tuple[Path, Path, Path]:
-    """A database file and what may lie beside it."""
-    return database, database.with_name(database.name + "-wal"), database.with_name(database.name + "-shm")
-
-
-def abandoned(plane: Plane) -> list[Path]:
-    """Copies and half-made files whose makers are gone: each has its maker's process id in its name."""
-    found = [*plane.folder.glob("kaizen.db.new-*"), *plane.folder.glob("ledger.head.*"), *plane.temporary.glob("*.db*")]
-    return [path for path in sorted(found) if path.is_file() and not _is_made_by_the_living(path)]
-
-
-def _is_made_by_the_living(path: Path) -> bool:
-    match = MAKER.search(path.name)
-    return match is not None and is_alive(int(match[1]))
-
-
-def _scratch(plane: Plane) -> Path:
-    """Where copies to compute on lie: in the plane, else where the system puts such things."""
-    with contextlib.suppress(OSError):
-        plane.temporary.mkdir(parents=True, exist_ok=True)
-        if os.access(plane.temporary, os.W_OK):
-            return plane.temporary
-    import tempfile
-
-    return Path(tempfile.gettempdir())
-
-
-def write_head(plane: Plane, seq: int, chain: str) -> None:
-    """Say in ledger.head how far the ledger goes. It may lag behind the ledger, never lead it."""
-    import json
-
-    text = json.dumps({"seq": seq, "chain_hash": chain})
-    temporary = plane.head.with_name(f"ledger.head.{os.getpid()}")
-    try:
-        temporary.write_text(text + "\n", encoding="utf-8")
-        os.replace(temporary, plane.head)
-    except OSError:
-        # The record is durable already; a head that lags is allowed, a refusal now would be a lie.
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def read_head(plane: Plane) -> tuple[int, str] | None:
-    """(seq, chain hash) from ledger.head, or None where it is missing or unreadable."""
-    import json
-
-    try:
-        found = json.loads(plane.head.read_text(encoding="utf-8"))
-        return int(found["seq"]), str(found["chain_hash"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def refuse_lost_plane(plane: Plane) -> None:
-    """A head without a database means that records are gone: an empty plane in their place would hide it."""
-    head = read_head(plane)
-    if head is not None:
-        raise denial.PlaneDamaged(
-            "Restore a backup with K11 db-restore; if the plane was removed on purpose, move AI/db/ledger.head away too.",
-            message=f"AI/db/kaizen.db is missing, but ledger.head says that it held {head[0]} entries.",
-            path=str(plane.database),
-        )
-
-
-def refuse_foreign(plane: Plane, found: tuple[int, int] | None) -> None:
-    """A file of another program stays as it is; one of ours that lost its first page is damaged, not foreign."""
-    log = plane.database.with_name("kaizen.db-log")
-    if found is not None and found[0] == APPLICATION_ID:
-        return
-    if found is None and not (log.is_file() and log.stat().st_size):
-        return
-    start = b""
-    with contextlib.suppress(OSError), plane.database.open("rb") as file:
-        start = file.read(1 << 18)
-    # Its schema stands in the first pages.
-    if log.exists() or b"ledger_events" in start:
-        message = "AI/db/kaizen.db is a data plane of agent-kaizen; it was left alone."
-        raise denial.PlaneForeign(message=message, path=str(plane.database), found="agent-kaizen")
-    if start and not start.startswith(b"SQLite format 3") and read_head(plane) is not None:
-        raise denial.PlaneDamaged(path=str(plane.database), reason="its first page is no database header")
-    raise denial.PlaneForeign(path=str(plane.database))
-
-
-def make_folders(plane: Plane) -> None:
-    """The folders of a plane, private by default."""
-    try:
-        for folder in (plane.exports, plane.manifests, plane.temporary, plane.ai / "generation"):
-            folder.mkdir(parents=True, exist_ok=True)
-        for folder in (plane.folder, plane.ai / "work", plane.ai / "generation"):
-            ignore = folder / ".gitignore"
-            if not ignore.exists():
-                ignore.write_text("# Private by default: nothing in here belongs into git.\n*\n", encoding="utf-8")
-    except OSError as fault:
-        raise denial.FileUnwritable(path=str(plane.folder), reason=fault.strerror or str(fault)) from fault
-
-
-def create(plane: Plane, call: Call) -> None:
-    """Make a plane: built under another name and moved into place whole. The caller holds the lock."""
-    make_folders(plane)
-    building = plane.folder / f"kaizen.db.new-{os.getpid()}"
-    for path in plane.folder.glob("kaizen.db.new-*"):
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
-    build(building, plane, call, genesis=True)
-    for path in with_journal(building)[1:]:
-        path.unlink(missing_ok=True)
-    os.replace(building, plane.database)
-    files.sync(plane.folder)
-    connection = Connection(plane.database)
-    try:
-        write_head(plane, *connection.execute("SELECT seq, chain_hash FROM ledger")[0])
-    finally:
-        connection.close()
-
-
-def build(path: Path, plane: Plane, call: Call, *, genesis: bool, using: Capabilities | None = None) -> None:
-    """An empty database with our schema at `path`; with `genesis`, the plane's own record as its first entry."""
-    connection = Connection(path, using=using)
-    try:
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {schema.SCHEMA_VERSION}")
-        connection.write("BEGIN IMMEDIATE")
-        connection.script(schema.snapshot())
-        connection.write("COMMIT")
-        if genesis:
-            store = Store(plane)
-            store.call = Call(op="K1", agent=call.agent, session=call.session)
-            store._connection = connection
-            connection.write("BEGIN IMMEDIATE")
-            store._writing = True
-            store.add(plane_record())
-            store.flush()
-            connection.write("COMMIT")
-            store._writing = False
-            store._connection = None
-        connection.checkpoint()
-    finally:
-        connection.close()
-
-
-def plane_record() -> schema.PlaneRecord:
-    """The plane's own record, as this Kaizen writes it."""
-    from .. import __version__
-
-    return schema.PlaneRecord(
-        status="active",
-        writer_role="kaizen",
-        schema_version=schema.SCHEMA_VERSION,
-        migration_id=schema.MIGRATION_ID,
-        tool_version=__version__,
-        manifest_hash=_index.MANIFEST_HASH,
-        oldest_writer=schema.OLDEST_WRITER,
-        applied_at=clock.now(1),
-    )
 
 
 __all__ = ["Row", "Store", "create", "engine", "read_head", "record_class", "write_head"]

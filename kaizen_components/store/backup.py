@@ -13,8 +13,10 @@ from .. import clock, denial
 from ..hashing import file_sha256
 from ..op import Result
 from ..paths import Plane
-from . import Store, files, make_folders, refuse_foreign, schema, with_journal, write_head
+from . import Store, files, schema
 from .connection import APPLICATION_ID, ENGINES, Connection, header
+from .creation import make_folders, refuse_foreign, with_journal
+from .head import write_head
 from .status import head_of
 
 MANIFEST = "backup-manifest.json"

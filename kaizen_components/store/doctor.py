@@ -17,9 +17,11 @@ from typing import Any
 from .. import clock, denial
 from ..op import Call
 from ..paths import Plane
-from . import Store, abandoned, lock, plane_record, purge, read_head, refuse_foreign, refuse_lost_plane
+from . import Store, lock, purge
 from .backup import MANIFEST
 from .connection import Connection, engine, header
+from .creation import abandoned, plane_record, refuse_foreign, refuse_lost_plane
+from .head import read_head
 from .status import schema_status
 
 LEAST_FREE = 64_000_000

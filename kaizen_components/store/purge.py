@@ -14,9 +14,10 @@ from .. import denial
 from ..op import Result
 from ..ops import _index
 from ..paths import Plane
-from . import Row, Store, abandoned, files, links, with_journal
+from . import Row, Store, files, links
 from .backup import all_backups, holds
 from .connection import Connection
+from .creation import abandoned, with_journal
 
 # An engine that leaves erased bytes in the file must not do the erasing.
 ENGINE = "sqlite"

@@ -14,8 +14,9 @@ from .. import clock, denial
 from ..op import Call, Result
 from ..ops import _index
 from ..paths import Plane
-from . import Store, abandoned, build, files, ledger, schema, verify, with_journal
+from . import Store, files, ledger, schema, verify
 from .connection import ENGINES, Connection, header
+from .creation import abandoned, build, with_journal
 
 _ENTRIES = f"SELECT {', '.join(ledger.COLUMNS)} FROM ledger NOT INDEXED WHERE seq > ? ORDER BY seq"
 _GROUP = 2_000

@@ -14,7 +14,9 @@ from typing import Any
 from .. import denial
 from ..hashing import sha256
 from ..ops import _index
-from . import Row, Store, Where, conditions, ledger, schema, with_journal
+from . import Row, Store, ledger, schema
+from .creation import with_journal
+from .query import Where, conditions
 
 APPLICATION_ID = 0x4B5A4E53  # "KZNS"
 FORMAT = 1

@@ -11,8 +11,9 @@ from ..hashing import file_sha256
 from ..op import Result
 from ..ops import _index
 from ..paths import Plane
-from . import Store, files, ledger, make_folders, refuse_foreign, schema
+from . import Store, files, ledger, schema
 from .connection import Connection, engine, header
+from .creation import make_folders, refuse_foreign
 
 _STATED = ("schema_version", "migration_id", "applied_at", "tool_version", "manifest_hash")
 

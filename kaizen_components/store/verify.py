@@ -16,8 +16,9 @@ from .. import denial, hashing
 from ..fields import ID, shorten
 from ..ops import _index
 from ..paths import Plane
-from . import Store, _scratch, ledger, refuse_foreign, refuse_lost_plane, schema
+from . import Store, ledger, schema
 from .connection import APPLICATION_ID, header
+from .creation import refuse_foreign, refuse_lost_plane, scratch
 
 if TYPE_CHECKING:
     import sqlite3
@@ -65,7 +66,7 @@ def copied(store: Store) -> Iterator[tuple[Path, str | None]]:
     """
     plane = store.plane
     refuse_no_plane(plane)
-    target = _scratch(plane) / f"verify-{os.getpid()}-{os.urandom(4).hex()}.db"
+    target = scratch(plane) / f"verify-{os.getpid()}-{os.urandom(4).hex()}.db"
     try:
         try:
             with store.locked():

@@ -202,14 +202,32 @@ def test_what_a_refused_line_added_cannot_be_referred_to(kz, plane, engine, repe
 def test_a_refused_line_at_the_start_of_a_group_keeps_the_chain(kz, plane, engine):
     """After a group whose end others have written behind, a line that fails first must not bring an old head back."""
     bad = {"op": "W2", "id": UNKNOWN, "status": "done"}
-    answers, _ = run(kz, [bad, {**ONE, "task_id": UNKNOWN}, ONE, bad, *[ONE] * 252, bad, {**ONE, "task_id": UNKNOWN}, ONE, bad, ONE])
+    answers, _ = run(
+        kz, [bad, {**ONE, "task_id": UNKNOWN}, ONE, bad, *[ONE] * 252, bad, {**ONE, "task_id": UNKNOWN}, ONE, bad, ONE]
+    )
     assert [answer["status"] for answer in answers if answer["line"] in (1, 2, 4, 257, 258, 260)] == ["DENIED"] * 6
     assert len(truth.sound(plane)["tasks"]) == 255
 
 
 def test_a_bad_line_tells_its_number_and_what_to_write(kz):
-    answers, reply = run(kz, [ONE, '{"op": "W1", "title": ', "[1]", '"W1"', '{"op": 7}', '{"a": 1, "a": 2}', '{"op": "W1", "n": NaN}', "\ud800".encode("utf-8", "surrogatepass").decode("latin-1")])
-    assert [answer["code"] for answer in answers[1:]] == ["DENIED_JSON_INVALID", *["DENIED_PAYLOAD_TYPE"] * 3, *["DENIED_JSON_INVALID"] * 3]
+    answers, reply = run(
+        kz,
+        [
+            ONE,
+            '{"op": "W1", "title": ',
+            "[1]",
+            '"W1"',
+            '{"op": 7}',
+            '{"a": 1, "a": 2}',
+            '{"op": "W1", "n": NaN}',
+            "\ud800".encode("utf-8", "surrogatepass").decode("latin-1"),
+        ],
+    )
+    assert [answer["code"] for answer in answers[1:]] == [
+        "DENIED_JSON_INVALID",
+        *["DENIED_PAYLOAD_TYPE"] * 3,
+        *["DENIED_JSON_INVALID"] * 3,
+    ]
     assert [answer["line"] for answer in answers] == list(range(1, 9)) and reply.code == 1
     assert all(answer["required_action"] for answer in answers[1:])
 
@@ -316,7 +334,9 @@ def test_a_full_disk_ends_a_batch_with_every_answered_line_there(plane, name):
 
 
 def test_an_atomic_batch_is_written_whole(kz, plane, engine):
-    answers, reply = run(kz, [*[ONE] * 300, {"op": "W2", "id": "$300.id", "status": "done"}, {"op": "W9", "status": "done"}], atomic=True)
+    answers, reply = run(
+        kz, [*[ONE] * 300, {"op": "W2", "id": "$300.id", "status": "done"}, {"op": "W9", "status": "done"}], atomic=True
+    )
     assert reply.code == 0 and len(answers) == 302 and answers[-1]["count"] == 1
     assert len(truth.sound(plane)["tasks"]) == 300
 
@@ -342,7 +362,14 @@ def test_a_search_finds_what_earlier_lines_wrote_and_keeps_nothing_that_was_take
     assert [answer.get("count") for answer in answers] == [None, 1, 1]
     _, reply = run(kz, [{**GOTCHA, "title": "Zebra"}, {"op": "G3", "query": "zebra"}, {"op": "W1"}], atomic=True)
     assert reply["line"] == 3 and kz.ok("G3", query="zebra")["records"] == []
-    answers = answered(kz, {**GOTCHA, "title": "Zebra"}, {"op": "G3", "query": "zebra"}, {"op": "G5", "id": "$1.id", "title": "Horse"}, {"op": "G3", "query": "zebra"}, {"op": "G3", "query": "horse"})
+    answers = answered(
+        kz,
+        {**GOTCHA, "title": "Zebra"},
+        {"op": "G3", "query": "zebra"},
+        {"op": "G5", "id": "$1.id", "title": "Horse"},
+        {"op": "G3", "query": "zebra"},
+        {"op": "G3", "query": "horse"},
+    )
     assert [answers[n]["count"] for n in (1, 3, 4)] == [1, 0, 1]
     assert kz.ok("G3", query="horse")["count"] == 1 and len(truth.sound(plane)["gotcha"]) == 2
 

@@ -9,6 +9,9 @@ import sys
 
 import pytest
 
+from kaizen_components.ops import _index
+from kaizen_components.reports import digest
+
 KEYS = "status message policies active_gotchas blocking_verifications recent_learned active_tasks counts required_action".split()
 COUNTS = (
     "policies_active gotchas_active blocking_verifications learned_total tasks_active active_tasks_without_ledger"
@@ -139,6 +142,16 @@ def test_one_section_can_be_asked_for(kz):
     digest = kz.ok("R0", section="active_gotchas", limit=2)
     assert [row["title"] for row in digest["active_gotchas"]] == ["Pitfall 2", "Pitfall 1"]
     assert "policies" not in digest and digest["counts"]["policies_active"] == 3
+
+
+@pytest.mark.parametrize("section", digest.SECTIONS)
+def test_each_section_is_read_from_an_index_in_its_order(kz, plane, section):
+    kz.ok("R0")
+    kind, flag, _, order = digest.SECTIONS[section]
+    with sqlite3.connect(plane / "AI/db/kaizen.db") as database:
+        sql = f"EXPLAIN QUERY PLAN SELECT * FROM {_index.KINDS[kind].table} WHERE {flag} = 1 ORDER BY {order} LIMIT 5"
+        (plan,) = [row[3] for row in database.execute(sql)]
+    assert " USING INDEX " in plan
 
 
 # --- the task at hand -----------------------------------------------------------------------------

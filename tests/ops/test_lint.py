@@ -44,7 +44,10 @@ def test_a_filler_is_shown_where_it_stands_with_what_to_write_instead(kz):
 def test_a_hedge_is_shown_where_it_stands(kz):
     body = "İ: If possible, it will probably stop."
     hits = kz.ok("Q10", body=body)["hedge_hits"]
-    assert [(hit["word"], body[slice(*hit["span"])]) for hit in hits] == [("If possible", "If possible"), ("probably", "probably")]
+    assert [(hit["word"], body[slice(*hit["span"])]) for hit in hits] == [
+        ("If possible", "If possible"),
+        ("probably", "probably"),
+    ]
 
 
 def test_a_phrase_with_a_comma_inside_is_no_phrase(kz):
@@ -139,7 +142,29 @@ def test_no_data_plane_is_made(kz, plane):
 
 
 MEGABYTE = 1_000_000
-HOSTILE = ["a", "a ", "in ", "in the ", "it is important to ", "in order, ", "\n", "-\n", "- a\n", "A. ", ".", "1", "`", "` ", "```\n", "~~~a\n", "`x``y```z", "a-", "'", "«", "a\x1c"]
+HOSTILE = [
+    "a",
+    "a ",
+    "in ",
+    "in the ",
+    "it is important to ",
+    "in order, ",
+    "\n",
+    "-\n",
+    "- a\n",
+    "A. ",
+    ".",
+    "1",
+    "`",
+    "` ",
+    "```\n",
+    "~~~a\n",
+    "`x``y```z",
+    "a-",
+    "'",
+    "«",
+    "a\x1c",
+]
 
 
 @pytest.mark.parametrize("unit", HOSTILE)

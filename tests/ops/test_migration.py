@@ -87,7 +87,9 @@ def test_scan_says_of_each_place_whether_it_is_there_a_stub_and_its_hash(kz, pla
     }
 
 
-@pytest.mark.parametrize("pruned", [".git", ".agents", ".claude", "node_modules", ".venv", "__pycache__", "_src", "_corpus", "_tmp", "AI", "evals"])
+@pytest.mark.parametrize(
+    "pruned", [".git", ".agents", ".claude", "node_modules", ".venv", "__pycache__", "_src", "_corpus", "_tmp", "AI", "evals"]
+)
 def test_scan_never_enters_these_folders(kz, plane, pruned):
     put(plane / "skill" / pruned / "deep" / "GOTCHA.md")
     assert kz.ok("M1")["roots"][0]["count"] == 3
@@ -289,7 +291,9 @@ def test_a_run_that_is_killed_anywhere_loses_nothing_and_the_next_one_finishes(k
             found |= set(backups({"manifest": manifest}).values())
         assert set(texts.values()) <= found, calls
         kz.ok("M3")
-        assert tree(plane) == {f"{folder}evals/{name}": surfaces.STUBS[name] for folder in ("", "skill/") for name in NAMES}, calls
+        assert tree(plane) == {f"{folder}evals/{name}": surfaces.STUBS[name] for folder in ("", "skill/") for name in NAMES}, (
+            calls
+        )
         if ended == 0:
             break
     assert ended == 0

@@ -143,7 +143,8 @@ class Victims:
     def __init__(self, *works: list[str], **environment: str) -> None:
         command = [sys.executable, str(ROOT / "tests" / "worker.py")]
         self.processes = [
-            subprocess.Popen([*command, *work], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **environment}) for work in works
+            subprocess.Popen([*command, *work], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **environment})
+            for work in works
         ]
         for process in self.processes:
             assert process.stdout.readline() == b"ready\n"
@@ -190,9 +191,7 @@ def test_a_plane_whose_making_is_killed_is_made_by_the_next_call(kz, tmp_path, m
         for root in roots:
             root.mkdir()
         with contextlib.ExitStack() as started:
-            making = [
-                started.enter_context(contextlib.closing(_One(root, ENGINES[n % 2]))) for n, root in enumerate(roots)
-            ]
+            making = [started.enter_context(contextlib.closing(_One(root, ENGINES[n % 2]))) for n, root in enumerate(roots)]
             for one in making:
                 one.victims.processes[0].stdin.flush()
             said = [one.victims.killed_after(chance.uniform(0, 0.04)) for one in making]

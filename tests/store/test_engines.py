@@ -33,7 +33,9 @@ def using(request, monkeypatch):
 @pytest.fixture
 def connection(using, tmp_path):
     opened = Connection(tmp_path / "a.db")
-    opened.script("CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT, c REAL);\nCREATE UNIQUE INDEX t_b ON t (b) WHERE b IS NOT NULL;\n")
+    opened.script(
+        "CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT, c REAL);\nCREATE UNIQUE INDEX t_b ON t (b) WHERE b IS NOT NULL;\n"
+    )
     yield opened
     opened.close()
 
@@ -244,7 +246,11 @@ def test_a_list_is_filtered_ordered_and_cut(store):
     assert titles(where={"source_task_id": None, "title": ("!=", "beta")}) == ["delta", "Gamma_%", "Alpha"]
     assert titles(where={"retired_reason": ("!=", None)}) == []
     assert read(store, lambda: store.count("task", {"is_open": 1})) == 4
-    assert read(store, lambda: store.counters("task.open", "task.total", "no.such")) == {"task.open": 4, "task.total": 4, "no.such": 0}
+    assert read(store, lambda: store.counters("task.open", "task.total", "no.such")) == {
+        "task.open": 4,
+        "task.total": 4,
+        "no.such": 0,
+    }
 
 
 def test_a_unit_reads_what_it_wrote_before_it_is_committed(store):

@@ -30,7 +30,9 @@ WORST_WAIT_MS = 20_000
 def calls(*argvs: list[str]) -> list[dict]:
     """The replies of real command lines, all started before any is waited for."""
     processes = [
-        subprocess.Popen([sys.executable, str(ROOT / "kaizen.py"), *argv, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, str(ROOT / "kaizen.py"), *argv, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         for argv in argvs
     ]
     ended = [process.communicate(timeout=120) for process in processes]
@@ -65,7 +67,9 @@ def engine(request, monkeypatch):
 def held(path: Path, script: str = "from kaizen_components.store.lock import PlaneLock; PlaneLock(path, 'W1').__enter__()"):
     """Another process that holds the plane while the block runs."""
     text = f"import sys, sqlite3; from pathlib import Path; path = Path({str(path)!r}); {script}; print('held', flush=True); sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", text], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", text], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout.readline() == "held\n"
         yield process
         process.kill()
@@ -150,7 +154,9 @@ def test_threads_of_one_process_take_turns(plane, engine):
     def work(name: int) -> None:
         try:
             for number in range(5):
-                found.append(run(load("W1"), {"title": f"{name}-{number}", "summary": "One."}, Store(Plane(plane, plane, "test"))))
+                found.append(
+                    run(load("W1"), {"title": f"{name}-{number}", "summary": "One."}, Store(Plane(plane, plane, "test")))
+                )
                 run(load("W9"), {}, Store(Plane(plane, plane, "test")))
         except BaseException as fault:
             found.append(fault)

@@ -1,0 +1,31 @@
+"""Head: ledger.head, the file that says how far the ledger goes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+
+from ..paths import Plane
+
+
+def write_head(plane: Plane, seq: int, chain: str) -> None:
+    """Say in ledger.head how far the ledger goes. It may lag behind the ledger, never lead it."""
+    text = json.dumps({"seq": seq, "chain_hash": chain})
+    temporary = plane.head.with_name(f"ledger.head.{os.getpid()}")
+    try:
+        temporary.write_text(text + "\n", encoding="utf-8")
+        os.replace(temporary, plane.head)
+    except OSError:
+        # The record is durable already; a head that lags is allowed, a refusal now would be a lie.
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def read_head(plane: Plane) -> tuple[int, str] | None:
+    """(seq, chain hash) from ledger.head, or None where it is missing or unreadable."""
+    try:
+        found = json.loads(plane.head.read_text(encoding="utf-8"))
+        return int(found["seq"]), str(found["chain_hash"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
