@@ -183,13 +183,15 @@ def split_sentences(text: str) -> list[str]:
     if not any(mark in text for mark in ".!?"):
         return [text.strip()] if text.strip() else []
     sentences: list[str] = []
-    start, end, last = 0, 0, ""
+    start, end, last, opens = 0, 0, "", True
     for match in _WORD.finditer(text):
+        # "1. First" is one sentence: a number that opens it counts the items of a list.
         if not last:
             start = match.start()
-        elif last[-1] in ".!?" and _ends_sentence(last, match[0]):
+        elif last[-1] in ".!?" and not (opens and last[:-1].isdigit()) and _ends_sentence(last, match[0]):
             sentences.append(text[start:end])
             start = match.start()
+        opens = start == match.start()
         last, end = match[0], match.end()
     if last:
         sentences.append(text[start:end])

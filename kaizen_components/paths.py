@@ -88,8 +88,7 @@ def find(home: Path | None = None, *, create: bool = False) -> Plane:
     here = Path.cwd().resolve()
     for folder in (here, *here.parents):
         if (folder / PIN).is_file():
-            pinned = (folder / PIN).read_text(encoding="utf-8").strip()
-            return Plane(folder, (folder / pinned).resolve(), f"the pin {PIN} in {folder}")
+            return _pinned(folder)
         if (folder / "AI" / "db" / "kaizen.db").exists():
             return Plane(folder, folder, "the nearest folder with a plane")
         main = main_checkout(folder)
@@ -104,12 +103,35 @@ def find(home: Path | None = None, *, create: bool = False) -> Plane:
 def _of_checkout(folder: Path, reason: str) -> Plane:
     """A checkout's own plane; a git worktree without one shares its main checkout's."""
     if (folder / PIN).is_file():
-        pinned = (folder / PIN).read_text(encoding="utf-8").strip()
-        return Plane(folder, (folder / pinned).resolve(), f"the pin {PIN} in {folder}")
+        return _pinned(folder)
     main = main_checkout(folder)
     if main is not None and not (folder / "AI" / "db" / "kaizen.db").exists():
         return Plane(folder, main, "the main checkout of this git worktree")
     return Plane(folder, folder, reason)
+
+
+def _pinned(folder: Path) -> Plane:
+    """The plane that a folder's pin names: a path, taken from the folder itself."""
+    try:
+        named = (folder / PIN).read_text(encoding="utf-8").strip()
+        if not named:
+            raise ValueError("the file is empty")
+        return Plane(folder, _resolved(folder / _at_home(named)), f"the pin {PIN} in {folder}")
+    except (OSError, ValueError) as fault:
+        raise denial.PlaneNotFound(
+            f"Write the path of a project into {PIN}, or remove the file.",
+            message=f"The pin in {folder} names no project.",
+            path=str(folder / PIN),
+            reason=str(fault),
+        ) from None
+
+
+def _resolved(path: Path) -> Path:
+    """A path without symlinks; ValueError where they lead in a circle."""
+    try:
+        return path.resolve()
+    except RuntimeError as fault:
+        raise ValueError(str(fault)) from None
 
 
 def _at_home(text: str) -> Path:
@@ -138,7 +160,10 @@ def inside(plane: Plane, text: str, *, allow_external: bool = False) -> tuple[Pa
     path = _at_home(text)
     # A worktree's plane lies elsewhere: what records call AI/db is that.
     start = plane.base if path.parts[:2] == ("AI", "db") else plane.root
-    resolved = (path if path.is_absolute() else start / path).resolve()
+    try:
+        resolved = _resolved(start / path)
+    except ValueError as fault:
+        raise denial.FileNotFound(path=text, reason=str(fault)) from None
     for folder in (plane.root, plane.base):
         if resolved.is_relative_to(folder):
             return resolved, resolved.relative_to(folder).as_posix()

@@ -69,7 +69,7 @@ class Kz:
         _command: list[str] | None = None,
         _stdin: str | bytes = "",
         **flags: Any,
-    ) -> Reply:  # noqa: B006
+    ) -> Reply:
         argv = [op, *_args]
         for name, value in flags.items():
             flag = "--" + name.replace("_", "-")

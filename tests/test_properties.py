@@ -218,7 +218,7 @@ def test_any_text_is_json_or_refused(text):
         value = parse_json(text, "payload_json")
     except denial.JsonInvalid:
         return
-    assert json.loads(text) == value and "NaN" not in json.dumps(value)
+    assert json.loads(text) == value and json.dumps(value, allow_nan=False)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,6 @@ SENTENCES = {
     "世界。世界。": 1,
     "A b. c D. E.": 1,
     "https://a.b/c?D=E. Next.": 2,
-    "1. First 2. Second": 2,
     "* One. * Two.": 1,
     "?!": 1,
     "... ... ...": 1,
@@ -353,11 +352,9 @@ def test_any_command_line_is_scanned_or_refused(argv):
     except denial.Denial as refusal:
         assert json.dumps(refusal.envelope())
         return
-    behind = argv[argv.index("--") :] if "--" in argv and command else []
-    assert command == behind and name in (None, *argv)
-    assert [word for word in flags if word != "--help"] == [
-        word for word in argv[: len(argv) - len(behind)] if word in flags and word != "--help"
-    ]
+    taken = [*([] if name is None else [name]), *flags, *command]
+    assert sorted(taken) == sorted("--help" if word == "-h" and word not in command else word for word in argv)
+    assert command == argv[len(argv) - len(command) :]
 
 
 HARMLESS = ["W1", "W9", "G3", "K0", "K19", "K22", "Q8", "X2", "T1", "A2", "R0", "W2"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import shutil
 import sqlite3
 from itertools import cycle
@@ -118,7 +117,7 @@ def test_a_rolled_back_transaction_leaves_nothing(connection):
 
 def test_a_partial_unique_index_holds(connection):
     connection.write("INSERT INTO t VALUES (1, NULL, 1), (2, NULL, 1), (3, 'x', 1)")
-    with pytest.raises(Exception, match="(?i)unique|constraint"):
+    with pytest.raises(Exception, match=r"(?i)unique|constraint"):
         connection.write("INSERT INTO t VALUES (4, 'x', 1)")
     assert connection.execute("SELECT COUNT(*) FROM t") == [(3,)]
 
@@ -371,5 +370,5 @@ def test_a_plane_made_by_one_engine_is_read_and_written_by_the_other(kz, plane, 
         for made in ids:
             assert kz.ok("W11", id=made)["record"]["id"] == made
         ids.append(kz.ok("W1", title=f"Task {number}", summary="One.", **({"task_id": ids[-1]} if ids else {}))["id"])
-        assert not [path for path in os.listdir(plane / "AI/db") if path.endswith("-shm") and name == "turso" and number == 0]
+        assert not [path for path in (plane / "AI/db").glob("*-shm") if name == "turso" and number == 0]
     assert len(truth.sound(plane)["tasks"]) == 6
