@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from . import denial
+from .call import Call, Result
 from .fields import Bytes
 from .record import Field, Input, Record, judge
 
@@ -15,21 +16,6 @@ if TYPE_CHECKING:
     from .store import Store
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-class Result(dict[str, Any]):
-    """An answer: `status` first, then what the operation says. A finding is an answer with exit code 1."""
-
-    exit_code: int = 0
-    # The operation has printed its answer itself, as it came about.
-    streamed: bool = False
-    # The answer for a person, laid out for a width, where tables of its values would read badly.
-    view: Callable[[int], str] | None = None
-
-    def __init__(self, *, finding: bool = False, exit_code: int | None = None, streamed: bool = False, **values: Any) -> None:
-        super().__init__(status="FAILED" if finding else "OK", **values)
-        self.exit_code = int(finding) if exit_code is None else exit_code
-        self.streamed = streamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,21 +125,6 @@ def unknown_operation(name: str) -> denial.Usage:
         operation=name,
         **({"nearest": nearest} if nearest else {}),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Who calls which operation, and how: what the ledger says besides the record itself."""
-
-    op: str
-    test: bool = False
-    key: str | None = None
-    agent: str | None = None
-    session: str | None = None
-    request: Mapping[str, Any] | None = None
-    writes: bool = False
-    # The operation does nothing but add records: a batch need not set it apart.
-    only_adds: bool = False
 
 
 COMMON = ("test", "key", "agent")

@@ -14,34 +14,27 @@ from .lifecycle import Listing, Retirement, Target, listing, revision
 PACKETS = ("id", "packet_type", "title", "summary", "status", "task_id", "created_at")
 
 
-class SubagentPacket(Record, kind="subagent_packet", table="subagent_packets", prefix="sp"):
+class Packet(Record, kind="", table="", prefix=""):
+    """What is handed over, or comes back."""
+
+    summary: Summary = Field(missing=denial.SummaryRequired, file=True, search=True, description="One or two sentences")
+    title: Title | None = Field(None, search=True, description="Short title; default: the packet's type")
+    body: Body = Field("", file=True, search=True, description="Details, up to 1000 words")
+    payload_json: JsonObject = Field(
+        "{}", file=True, file_wins=True, search=True, description="JSON object, kept exactly as given"
+    )
+    payload_sha256: str | None = Field(None, flagged=False, description="SHA-256 of the payload's text")
+    packet_type: str = Field("request", flagged=False, description="request or ingest")
+    task_id: TaskRef | None = Field(None, description="The task it belongs to")
+    status: Status = Field("recorded", description="Where it stands")
+
+
+class SubagentPacket(Packet, kind="subagent_packet", table="subagent_packets", prefix="sp"):
     """A hand-off to a sub-agent, or what came back."""
 
-    summary: Summary = Field(missing=denial.SummaryRequired, file=True, search=True, description="One or two sentences")
-    title: Title | None = Field(None, search=True, description="Short title; default: the packet's type")
-    body: Body = Field("", file=True, search=True, description="Details, up to 1000 words")
-    payload_json: JsonObject = Field(
-        "{}", file=True, file_wins=True, search=True, description="JSON object, kept exactly as given"
-    )
-    payload_sha256: str | None = Field(None, flagged=False, description="SHA-256 of the payload's text")
-    packet_type: str = Field("request", flagged=False, description="request or ingest")
-    task_id: TaskRef | None = Field(None, description="The task it belongs to")
-    status: Status = Field("recorded", description="Where it stands")
 
-
-class DiagnosticPacket(Record, kind="diagnostic_packet", table="diagnostic_packets", prefix="dp"):
+class DiagnosticPacket(Packet, kind="diagnostic_packet", table="diagnostic_packets", prefix="dp"):
     """A request for a diagnosis, or its result."""
-
-    summary: Summary = Field(missing=denial.SummaryRequired, file=True, search=True, description="One or two sentences")
-    title: Title | None = Field(None, search=True, description="Short title; default: the packet's type")
-    body: Body = Field("", file=True, search=True, description="Details, up to 1000 words")
-    payload_json: JsonObject = Field(
-        "{}", file=True, file_wins=True, search=True, description="JSON object, kept exactly as given"
-    )
-    payload_sha256: str | None = Field(None, flagged=False, description="SHA-256 of the payload's text")
-    packet_type: str = Field("request", flagged=False, description="request or ingest")
-    task_id: TaskRef | None = Field(None, description="The task it belongs to")
-    status: Status = Field("recorded", description="Where it stands")
 
 
 def _packet(packet: Any, packet_type: str, store: Store) -> Result:

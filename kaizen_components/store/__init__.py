@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import clock, denial
+from ..call import Call, Result
 from ..fields import ID, linked_kind
-from ..op import Call, Result
 from ..ops import _index
 from ..paths import Plane
 from ..record import Record, personal_data
@@ -171,7 +171,6 @@ class Store(Access):
             raise
         finally:
             self._grouped = False
-            self._broken = None
             self.close()
 
     def settle(self) -> None:
@@ -370,6 +369,7 @@ class Store(Access):
             self.roll_back()
         self._rows.clear()
         self._known.clear()
+        self._broken = None
         super().close()
 
     @contextlib.contextmanager

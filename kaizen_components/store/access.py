@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .. import denial
-from ..op import Call
+from ..call import Call
 from ..ops import _index
 from ..paths import Plane
 from . import schema

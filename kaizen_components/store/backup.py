@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import clock, denial
+from ..call import Result
 from ..hashing import file_sha256
-from ..op import Result
 from ..paths import Plane
 from . import Store, files, schema
 from .connection import APPLICATION_ID, ENGINES, Connection, header

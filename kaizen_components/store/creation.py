@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from .. import clock, denial
-from ..op import Call
+from ..call import Call
 from ..ops import _index
 from ..paths import Plane
 from . import files, schema

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import clock, denial
-from ..op import Call
+from ..call import Call
 from ..paths import Plane
 from . import Store, lock, purge
 from .backup import MANIFEST

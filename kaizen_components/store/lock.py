@@ -60,6 +60,11 @@ class PlaneLock:
             os.close(self._file)
             self._file = None
             raise self._refusal(start) from None
+        except OSError as fault:
+            # Some network file systems have no locks.
+            os.close(self._file)
+            self._file = None
+            raise denial.FileUnwritable(path=str(self.path), reason=fault.strerror or str(fault)) from fault
         except BaseException:
             os.close(self._file)
             self._file = None
@@ -99,11 +104,14 @@ class PlaneLock:
 
         previous = signal.signal(signal.SIGALRM, ring)
         try:
-            signal.setitimer(signal.ITIMER_REAL, seconds)
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+            # Twice, as the alarm may ring in the first one's end.
+            try:
+                signal.setitimer(signal.ITIMER_REAL, seconds)
+                fcntl.flock(self._file, fcntl.LOCK_EX)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, previous)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL if previous is None else previous)
 
     def _poll(self, seconds: float) -> None:
         """Outside the main thread, and on Windows, no signal can end a wait: ask again and again."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import denial
-from ..op import Result
+from ..call import Result
 from ..ops import _index
 from ..paths import Plane
 from . import Row, Store, files, links

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import clock, denial
-from ..op import Call, Result
+from ..call import Call, Result
 from ..ops import _index
 from ..paths import Plane
 from . import Store, files, ledger, schema, verify

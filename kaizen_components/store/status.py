@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import clock, denial
+from ..call import Result
 from ..hashing import file_sha256
-from ..op import Result
 from ..ops import _index
 from ..paths import Plane
 from . import Store, files, ledger, schema
