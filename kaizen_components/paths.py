@@ -100,6 +100,12 @@ def find(home: Path | None = None, *, create: bool = False) -> Plane:
     raise denial.PlaneNotFound(path=str(here))
 
 
+def of_root(root: Path) -> Plane:
+    """The plane of a project that is named outright."""
+    resolved = root.resolve()
+    return Plane(resolved, resolved, "named by the caller")
+
+
 def _of_checkout(folder: Path, reason: str) -> Plane:
     """A checkout's own plane; a git worktree without one shares its main checkout's."""
     if (folder / PIN).is_file():
