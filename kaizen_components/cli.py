@@ -12,7 +12,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.exceptions import Exit, TyperException
 
 from . import __version__, denial, output
-from .fields import Json
+from .fields import ID, Json
 from .op import COMMON, Common, Op, Result, load, run, unknown_operation
 from .ops import _index
 from .record import Input, Spec
@@ -45,8 +45,11 @@ def main(argv: list[str] | None = None, home: Path | None = None) -> int:
     except BrokenPipeError:
         output.silence()
         return exit_code
+    except output.AnswerLost as fault:
+        output.error("ERROR_OUTPUT", f"The answer could not be written ({fault}); what was done stands.", 1, as_json=as_json)
+        return 1
     except KeyboardInterrupt:
-        output.error("ERROR_INTERRUPTED", "Interrupted; nothing of this call was written.", 130, as_json=as_json)
+        output.error("ERROR_INTERRUPTED", "Interrupted.", 130, as_json=as_json)
         return 130
     except Exception as fault:
         if os.environ.get("KAIZEN_DEBUG"):
@@ -61,6 +64,8 @@ def _wants_json(arguments: list[str]) -> bool:
 
 
 def _answer(arguments: list[str], home: Path | None, as_json: bool) -> tuple[Op | None, Result] | None:
+    if len(arguments) > 1 and arguments[0].lower() == "help":
+        arguments = [*arguments[1:], "--help"]
     name, flags, command = scan(arguments)
     if "--version" in flags:
         return None, Result(tool_version=__version__)
@@ -160,11 +165,12 @@ def _unknown_flag(flag: str, name: str | None) -> denial.Usage:
 
 def _stray(words: list[str], name: str | None) -> denial.Usage:
     shattered = any(sign in word for word in words for sign in "{\\}[]:")
-    hint = (
-        "The shell broke a JSON argument into pieces: put it into a file and pass --payload-json-file PATH, or - for stdin."
-        if shattered
-        else "Put a text with spaces into quotes."
-    )
+    if shattered:
+        hint = (
+            "The shell broke a JSON argument into pieces: put it into a file and pass --payload-json-file PATH, or - for stdin."
+        )
+    else:
+        hint = _flag_for(words, name) or "Put a text with spaces into quotes."
     return denial.Usage(
         hint,
         message=f"Unexpected argument {denial_text(words[0])!r}; one operation a call.",
@@ -172,6 +178,19 @@ def _stray(words: list[str], name: str | None) -> denial.Usage:
         value=denial_text(words[0]),
         **({"hint": hint} if shattered else {}),
     )
+
+
+def _flag_for(words: list[str], name: str | None) -> str | None:
+    """The flag that words without one were meant for, where that is plain: an id, or what to search for."""
+    if name is None or (name.upper() not in _index.OPS and name.lower() not in _index.ALIASES):
+        return None
+    operation = load(name)
+    known = _flags_of(name)
+    if ID.match(words[0]) and "--id" in known:
+        return f"Pass an id with its flag: {operation.code} --id {words[0]}."
+    if "--query" in known and "--title" not in known:
+        return f'Pass what to look for with its flag, in quotes: {operation.code} --query "{denial_text(" ".join(words))}".'
+    return None
 
 
 def denial_text(word: str) -> str:
@@ -318,6 +337,8 @@ def read_files(cls: type[Input] | None, values: dict[str, Any]) -> dict[str, Any
 def read_text(name: str, field: str) -> str:
     """The text of a file, or of stdin for -; refusals for a missing, huge or non-UTF-8 one."""
     try:
+        if name == "-" and sys.stdin is None:
+            raise ValueError("stdin is closed")
         if name == "-":
             data = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
         else:

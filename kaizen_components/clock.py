@@ -19,13 +19,17 @@ def _fixed() -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        # Ids hold a year of four digits, and positions and windows are counted from it in both directions.
+        if not 1900 <= moment.year <= 9000:
+            raise ValueError
     except ValueError:
         raise EnvironmentInvalid(
-            "Set KAIZEN_CLOCK to an ISO 8601 time such as 2026-01-01T00:00:00+00:00, or unset it.",
+            "Set KAIZEN_CLOCK to an ISO 8601 time such as 2026-01-01T00:00:00+00:00, of a year from 1900 to 9000, or unset it.",
             variable="KAIZEN_CLOCK",
             value=text,
         ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment
 
 
 def is_fixed() -> bool:
@@ -59,7 +63,7 @@ def token(position: int, label: str, size: int) -> str:
     seed = os.environ.get("KAIZEN_ID_SEED")
     if not seed:
         return os.urandom(size).hex()
-    return hashlib.sha256(f"{seed}\0{position}\0{label}".encode()).hexdigest()[: size * 2]
+    return hashlib.sha256(f"{seed}\0{position}\0{label}".encode("utf-8", "surrogateescape")).hexdigest()[: size * 2]
 
 
 def new_id(prefix: str, position: int, at: datetime) -> str:

@@ -29,7 +29,18 @@ class Denial(Exception):
         reply["exit_code"] = self.exit_code
         if self.example:
             reply["example"] = self.example
-        return reply
+        return masked(reply)
+
+
+def masked(value: Any) -> Any:
+    """What a refusal repeats of what was typed, without the secrets in it: replies end up in logs."""
+    from .redaction import mask
+
+    if isinstance(value, str):
+        return mask(value)[0]
+    if isinstance(value, dict):
+        return {name: masked(item) for name, item in value.items()}
+    return [masked(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 # --- what was typed -------------------------------------------------------------------------------
@@ -287,7 +298,7 @@ class PathOutsideRepo(Denial):
     """The path lies outside the project."""
 
     code = "DENIED_PATH_OUTSIDE_REPO"
-    required_action = "Use a file inside the project, or --allow-external where the operation has it."
+    required_action = "Use a file inside the project, named from the project's folder; or --allow-external where there is one."
 
 
 class FileNotFound(Denial):
@@ -356,7 +367,10 @@ class CriterionUnproved(Denial):
     """The task has acceptance criteria that no proof meets."""
 
     code = "DENIED_CRITERION_UNPROVED"
-    required_action = 'Meet each criterion with W24 --id CRITERION --proof-id PROOF, or close with --waive "reason".'
+    required_action = (
+        "Prove each criterion with Q11 --criterion-id CRITERION -- COMMAND, or meet it with W24 --id CRITERION --proof-id PROOF;"
+        ' what the user waives closes with --waive "reason".'
+    )
 
 
 class ProofUnfit(Denial):
@@ -512,7 +526,7 @@ class BatchLine(Denial):
 
 
 class Uncommitted(Denial):
-    """A search, a copy or a check sees what is committed; in an atomic batch nothing is before its end."""
+    """The data plane cannot be let go of before what was written is committed."""
 
     code = "DENIED_UNCOMMITTED"
-    required_action = "Run this line by itself after the batch, or the batch without --atomic."
+    required_action = "Run this operation by itself, not in one transaction with others."

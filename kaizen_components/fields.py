@@ -7,7 +7,7 @@ a batch line, the Python API. Each rule speaks through one Denial.
 import json
 import math
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from . import denial
 
@@ -136,18 +136,44 @@ class Range(Rule):
 class Json(Rule):
     """JSON text of one type, kept exactly as given."""
 
+    NAMES: ClassVar[dict[type, str]] = {list: "a JSON list", dict: "a JSON object"}
+
     def __init__(self, expected: type | None, refusal: type[denial.Denial] = denial.SchemaFieldType) -> None:
         self.expected, self.refusal = expected, refusal
 
     def check(self, value: str, field: str) -> str:
         parsed = parse_json(value, field)
         if self.expected is not None and not isinstance(parsed, self.expected):
-            names = {list: "a JSON list", dict: "a JSON object"}
-            raise self.refusal(field=field, expected=names[self.expected])
+            raise self.refusal(field=field, expected=self.NAMES[self.expected])
+        return value
+
+    def text(self, value: Any, field: str) -> str:
+        """The JSON text of a value that stands in JSON: itself, or as a text, as a flag would give it."""
+        if not isinstance(value, str):
+            return json.dumps(value, ensure_ascii=False)
+        if self.expected is not None and not value.lstrip().startswith("[" if self.expected is list else "{"):
+            raise self.refusal(field=field, expected=self.NAMES[self.expected])
         return value
 
     def schema(self) -> dict[str, Any]:
         return {"contentMediaType": "application/json"}
+
+
+class JsonIfAny(Json):
+    """JSON, or a text that is none and stands for itself; what is JSON has no duplicate keys and no NaN."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def check(self, value: str, field: str) -> str:
+        try:
+            json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+        return super().check(value, field)
+
+    def schema(self) -> dict[str, Any]:
+        return {}
 
 
 class Link(Rule):
@@ -234,11 +260,11 @@ def parse_json(text: str, field: str) -> Any:
     except (ValueError, RecursionError) as fault:
         reason = "nested too deeply" if isinstance(fault, RecursionError) else str(fault)
         raise denial.JsonInvalid(
-            f"Pass valid JSON in --{flag_name(field)}; when the shell breaks the quoting, use --payload-json-file"
-            f" or --{flag_name(field)}-file with a file or - for stdin.",
+            f"Pass valid JSON in --{flag_name(field)}; when the shell breaks the quoting, use --{flag_name(field)}-file"
+            " with a file or - for stdin.",
             field=field,
             reason=reason,
-            hint="A JSON argument split by the shell arrives in pieces: --payload-json-file PATH avoids that.",
+            hint=f"A JSON argument split by the shell arrives in pieces: --{flag_name(field)}-file PATH avoids that.",
         ) from None
 
 
@@ -288,6 +314,7 @@ Role = Annotated[str, Bytes(MEGABYTE), Words(20)]
 JsonList = Annotated[str, Bytes(MEGABYTE), Json(list)]
 JsonObject = Annotated[str, Bytes(MEGABYTE), Json(dict, denial.PayloadType)]
 JsonAny = Annotated[str, Bytes(MEGABYTE), Json(None)]
+JsonOrText = Annotated[str, Bytes(MEGABYTE), JsonIfAny()]
 RawText = Annotated[str, Bytes(MEGABYTE)]
 Count = Annotated[int, Range(0)]
 Number = Annotated[float, Range()]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich import box
@@ -38,9 +39,12 @@ def show(result: Result, operation: Op) -> None:
         _show_written(out, values, operation, result)
     else:
         if result["status"] != "OK":
-            out.print(Text(f"{result['status']}: {operation.alias}", style="bold red"))
+            written = f" recorded as {values.pop('id')}" if operation.writes and "id" in values else ""
+            out.print(Text(f"{result['status']}: {operation.alias}{written}", style="bold red"))
         if "message" in result:
             out.print(Text(str(result["message"])))
+        if operation.writes:
+            _drop_receipt(values)
         _show_values(out, values)
     for warning in result.get("warnings", ()):
         out.print(Text(f"warning: {warning}", style="yellow"))
@@ -61,21 +65,26 @@ def _show_written(out: Console, values: dict[str, Any], operation: Op, result: R
     if "message" in result:
         line.append(f"\n{result['message']}")
     out.print(line, soft_wrap=True)
-    for name in ("revision_id", "content_hash", "chain_hash", "already", "replayed"):
-        values.pop(name, None)
+    _drop_receipt(values)
     _show_values(out, values)
+
+
+def _drop_receipt(values: dict[str, Any]) -> None:
+    """A receipt is for programs; --json shows it."""
+    for name in ("revision_id", "content_hash", "chain_hash", "seq", "already", "replayed"):
+        values.pop(name, None)
 
 
 def _show_values(out: Console, values: Mapping[str, Any]) -> None:
     scalars = {name: value for name, value in values.items() if not isinstance(value, list | dict)}
-    if set(scalars) == {"count"} and "records" in values:
-        scalars = {}
+    if "records" in values and scalars.get("count") == len(values["records"]):
+        del scalars["count"]  # the list's title says it
     if scalars:
         _grid(out, scalars)
     for name, value in values.items():
         if isinstance(value, dict):
             out.print(Text(_title(name), style="bold"))
-            _grid(out, value)
+            _grid(out, _set(value))
         elif isinstance(value, list):
             _list(out, name, value)
 
@@ -92,10 +101,33 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, dict):
+        if set(value) == {"from", "to"}:
+            before, after = (_cell(value[side]) or "-" for side in ("from", "to"))
+            return after if before == "-" else f"{before} -> {after}"
         return "; ".join(f"{name}: {_cell(item)}" for name, item in value.items()) or "-"
     if isinstance(value, list):
         return ", ".join(_cell(item) for item in value) or "-"
     return str(value)
+
+
+def _set(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record says: fields without a value left out, JSON text as what it means."""
+    shown: dict[str, Any] = {}
+    for name, value in record.items():
+        if name.endswith("_json") and isinstance(value, str):
+            name, value = name.removesuffix("_json"), _meant(value)
+        elif name.startswith("is_") and value in (0, 1):
+            value = bool(value)
+        if value not in (None, "", [], {}):
+            shown[name] = value
+    return shown
+
+
+def _meant(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _grid(out: Console, values: Mapping[str, Any]) -> None:
@@ -104,7 +136,18 @@ def _grid(out: Console, values: Mapping[str, Any]) -> None:
     table.add_column(overflow="fold")
     for name, value in values.items():
         table.add_row(name, Text(_cell(value)))
-    out.print(table)
+    _print(out, table)
+
+
+def _print(out: Console, table: Table) -> None:
+    """Print a table; where no terminal shows it, without the blanks that fill its lines."""
+    if out.is_terminal:
+        out.print(table)
+        return
+    with out.capture() as captured:
+        out.print(table)
+    for line in captured.get().rstrip("\n").split("\n"):
+        out.print(Text(line.rstrip()), soft_wrap=True)
 
 
 def _list(out: Console, name: str, values: list[Any]) -> None:
@@ -121,20 +164,38 @@ def _list(out: Console, name: str, values: list[Any]) -> None:
         for cell in cells:
             out.print(Text(f"  {cell}"))
         return
+    values = [_set(value) for value in values]
     columns = [key for key in dict.fromkeys(key for value in values for key in value) if key not in _CROWDING]
-    if len(columns) > 9 or any(len(_cell(value.get(key))) > 400 for value in values for key in columns):
-        out.print(Text(title, style="bold"))
-        for value in values:
-            _grid(out, value)
-            out.print()
-        return
     columns.sort(key=lambda key: key not in ("id", "code"))
+    if not columns or not _fits(out, columns, values):
+        out.print(Text(title, style="bold"))
+        for number, value in enumerate(values):
+            if number:
+                out.print()
+            _grid(out, {key: value[key] for key in columns if key in value})
+        return
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     for key in columns:
         table.add_column(key, overflow="fold", no_wrap=key in ("id", "code"))
     for value in values:
         table.add_row(*(Text(_short(key, value.get(key))) for key in columns))
-    out.print(table)
+    _print(out, table)
+
+
+def _fits(out: Console, columns: list[str], values: list[dict[str, Any]]) -> bool:
+    """Whether a table of these columns cuts no word, and keeps every text to a few lines."""
+    narrowest = 0
+    for key in columns:
+        cells = [key, *(_short(key, value.get(key)) for value in values)]
+        if max(map(len, cells)) > 200:
+            return False
+        # A text needs room for several words in a line.
+        narrowest += 3 + max(_longest_word(cells), min(20, max(map(len, cells))))
+    return narrowest <= out.width
+
+
+def _longest_word(cells: Iterable[str]) -> int:
+    return max((len(word) for cell in cells for word in cell.split()), default=1)
 
 
 def _short(key: str, value: Any) -> str:

@@ -184,11 +184,18 @@ def run(
         if operation.manages_store:
             store.call = call
             return operation.function(**arguments)
-        return store.perform(call, lambda: operation.function(**arguments))
+        return store.perform(call, lambda: _answer(operation, arguments, store))
     except denial.Denial as refusal:
         if refusal.example is None and operation.example is not None:
             refusal.example = f"python kaizen.py {operation.code} {operation.example}".strip()
         raise
+
+
+def _answer(operation: Op, arguments: Mapping[str, Any], store: "Store") -> Result:
+    """What the function of an operation says; a read of a plane whose schema drifted answers, and warns."""
+    if operation.needs_plane and not operation.writes:
+        store.warn_of_drift()
+    return operation.function(**arguments)
 
 
 def _caller() -> Caller:

@@ -6,21 +6,49 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
-from .denial import Denial
+from .denial import Denial, masked
 
 if TYPE_CHECKING:
     from .op import Op, Result
 
 
+class AnswerLost(Exception):
+    """What an operation did stands, but its answer could not be written: why."""
+
+
 def prepare_streams() -> None:
-    """UTF-8 out, and no traceback for a character that a stream cannot show."""
+    """UTF-8 out, and no traceback for a character that a stream cannot show, or for a stream that is closed."""
+    _occupy_closed()
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _occupy_closed() -> None:
+    """Give the numbers of closed streams to nothing: else the next file to be opened, the database perhaps, would get
+    them, and with them what some library prints."""
+    if sys.stdin is None:
+        os.open(os.devnull, os.O_RDONLY)
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+@contextlib.contextmanager
+def _answering() -> Iterator[None]:
+    """Tell an answer that cannot be written from an operation that failed; a closed pipe is neither."""
+    try:
+        yield
+    except (BrokenPipeError, SystemExit):
+        # Rich ends the program where a pipe is closed.
+        raise BrokenPipeError from None
+    except OSError as fault:
+        raise AnswerLost(fault.strerror or str(fault)) from fault
 
 
 def silence() -> None:
@@ -74,8 +102,9 @@ def through() -> tuple[Through, Through]:
 
 def text(content: str) -> None:
     """Print plain text."""
-    sys.stdout.write(content.rstrip("\n") + "\n")
-    sys.stdout.flush()
+    with _answering():
+        sys.stdout.write(content.rstrip("\n") + "\n")
+        sys.stdout.flush()
 
 
 def as_json_text(result: Mapping[str, Any]) -> str:
@@ -92,8 +121,9 @@ def reply(result: Result, operation: Op | None, *, as_json: bool) -> None:
     else:
         from .human import show
 
-        show(result, operation)
-    sys.stdout.flush()
+        with _answering():
+            show(result, operation)
+            sys.stdout.flush()
 
 
 def refusal(denied: Denial, *, as_json: bool) -> None:
@@ -112,11 +142,26 @@ def unexpected(fault: Exception) -> dict[str, Any]:
     return _envelope("ERROR_UNEXPECTED", f"{type(fault).__name__}: {fault}", 1)
 
 
+_ACTIONS = {
+    "ERROR_INTERRUPTED": "Look whether it was written, with K22 ledger-list; a call with --key can simply be repeated.",
+    "ERROR_OUTPUT": "Make room where the output goes. What was written shows K22 ledger-list; a call with --key can be repeated.",
+}
+
+
 def _envelope(code: str, message: str, exit_code: int) -> dict[str, Any]:
-    action = "Run K10 doctor; if it finds nothing, report this with the command that you ran."
-    if exit_code == 130:
-        action = "Run the command again."
-    return {"status": "ERROR", "code": code, "message": message, "required_action": action, "exit_code": exit_code}
+    action = _ACTIONS.get(code, "Run K10 doctor; if it finds nothing, report this with the command that you ran.")
+    return {"status": "ERROR", "code": code, "message": masked(message), "required_action": action, "exit_code": exit_code}
+
+
+def _written(value: Any) -> str:
+    """A value of a refusal for a person: a list of records has a line each."""
+    if isinstance(value, list | tuple):
+        if any(isinstance(item, dict) for item in value):
+            return "".join(f"\n    {_written(item)}" for item in value)
+        return ", ".join(_written(item) for item in value)
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_written(item)}" for name, item in value.items())
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _complain(envelope: Mapping[str, Any], *, as_json: bool) -> None:
@@ -129,11 +174,10 @@ def _complain(envelope: Mapping[str, Any], *, as_json: bool) -> None:
             shown = ("status", "code", "message", "required_action", "exit_code", "example")
             for name, value in envelope.items():
                 if name not in shown and value is not None:
-                    written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-                    stream.write(f"  {name}: {written}\n")
+                    stream.write(f"  {name}: {_written(value)}\n".replace(": \n", ":\n", 1))
             stream.write(f"required_action: {envelope['required_action']}\n")
             if envelope.get("example"):
                 stream.write(f"example: {envelope['example']}\n")
         stream.flush()
-    except (BrokenPipeError, ValueError):
+    except (OSError, ValueError):
         silence()

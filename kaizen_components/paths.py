@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,13 +80,30 @@ def find(home: Path | None = None, *, create: bool = False) -> Plane:
     """The plane of this process: KAIZEN_REPO_ROOT, else the checkout whose kaizen.py runs (`home`), else the nearest
     folder above the current one with a plane or a pin. `create` (K1) settles for the git top level or the current
     folder; otherwise DENIED_PLANE_NOT_FOUND says how to make one."""
+    plane = _find(home, create=create)
+    _refuse_unusable(plane)
+    return plane
+
+
+def _find(home: Path | None, *, create: bool) -> Plane:
     named = os.environ.get("KAIZEN_REPO_ROOT")
     if named:
-        root = _at_home(named).resolve()
+        try:
+            root = _resolved(_at_home(named))
+        except (OSError, ValueError) as fault:
+            raise denial.EnvironmentInvalid(
+                "Set KAIZEN_REPO_ROOT to the folder of a project, or unset it.",
+                variable="KAIZEN_REPO_ROOT",
+                value=named,
+                reason=str(fault),
+            ) from None
         return Plane(root, root, "KAIZEN_REPO_ROOT")
     if home is not None:
         return _of_checkout(home.resolve(), "the checkout of kaizen.py")
-    here = Path.cwd().resolve()
+    try:
+        here = Path.cwd().resolve()
+    except FileNotFoundError:
+        raise denial.PlaneNotFound(message="The current folder was removed.") from None
     for folder in (here, *here.parents):
         if (folder / PIN).is_file():
             return _pinned(folder)
@@ -104,6 +122,27 @@ def of_root(root: Path) -> Plane:
     """The plane of a project that is named outright."""
     resolved = root.resolve()
     return Plane(resolved, resolved, "named by the caller")
+
+
+def _refuse_unusable(plane: Plane) -> None:
+    """Refuse a place whose name no engine, or no system, can take."""
+    try:
+        str(plane.base).encode()
+        plane.database.stat()
+    except UnicodeEncodeError:
+        reason = "its name is no UTF-8 text"
+    except OSError as fault:
+        if fault.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
+            return
+        reason = fault.strerror
+    else:
+        return
+    raise denial.PlaneNotFound(
+        "Move the project, or name another folder with KAIZEN_REPO_ROOT.",
+        message="The project lies where no data plane can be.",
+        path=str(plane.base),
+        reason=reason,
+    )
 
 
 def _of_checkout(folder: Path, reason: str) -> Plane:

@@ -5,8 +5,8 @@ from typing import Annotated
 from .fields import (
     Body,
     Count,
+    Json,
     JsonList,
-    JsonObject,
     Label,
     Phrase,
     Range,
@@ -21,6 +21,7 @@ from .fields import (
 from .record import Field, Input
 
 Unit = Annotated[float, Range(0, 1)]
+Dict = Annotated[str, Json(dict)]
 METHODS = ("native", "pdftext", "ocr", "llm", "manual")
 CHUNKERS = ("token", "sentence", "recursive", "code", "semantic", "neural")
 
@@ -113,7 +114,7 @@ class GenerativeRunRoute(Input):
     mcp_candidate: Word | None = Field(None, description="The MCP server")
     mcp_version: Word | None = Field(None, description="Its version")
     ab_pair_id: RawText | None = Field(None, description="The pair it belongs to")
-    payload: JsonObject | None = Field(None, description="Whatever else")
+    payload: Dict | None = Field(None, description="Whatever else")
 
 
 class GatewayEvent(Input):
@@ -123,7 +124,7 @@ class GatewayEvent(Input):
     status: Label = Field(description="How it ended")
     summary: Summary = Field(description="One or two sentences")
     body: Body | None = Field(None, description="Details")
-    payload: JsonObject | None = Field(None, description="Whatever else")
+    payload: Dict | None = Field(None, description="Whatever else")
 
 
 SCHEMAS: dict[str, type[Input]] = {

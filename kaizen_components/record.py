@@ -1,7 +1,6 @@
 """Record and Input: one class is an operation's rules, its flags, its JSON Schema and, for a record, its table."""
 
 import dataclasses
-import json
 import types
 import typing
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from typing import Annotated, Any, ClassVar, TypeVar, dataclass_transform
 from . import denial
 from .fields import Json, Role, Rule, Status, choices, flag_name
 from .hashing import canonical
-from .redaction import PERSONAL_KINDS, scan
+from .redaction import PERSONAL_KINDS, kinds
 
 # The one definition of what is over: every other status is open.
 CLOSED = frozenset(
@@ -190,6 +189,9 @@ def judge(cls: type[T], given: Mapping[str, Any], *, from_json: bool = False) ->
         for spec in flagged:
             if spec.key in values:
                 values[spec.key] = _checked(spec, values[spec.key])
+    for spec in flagged:
+        if spec.type is int and isinstance(number := values.get(spec.key), int) and abs(number) >= 2**53:
+            raise denial.SchemaRange(field=spec.key, value=str(number))
     if cls.scanned:
         refuse_secrets(cls, {spec.key: values[spec.key] for spec in flagged if spec.key in values})
     names = {spec.key: spec.name for spec in flagged}
@@ -222,7 +224,7 @@ def _checked_one(spec: Spec, value: Any) -> Any:
 
 def refuse_secrets(cls: type[Input], values: Mapping[str, Any]) -> None:
     """Refuse authored text that holds a secret (or personal data, where the class says so): kinds, never values."""
-    found = {key: kinds for key, value in values.items() if (kinds := kinds_in(value, personal=cls.refuses_personal))}
+    found = {key: held for key, value in values.items() if (held := kinds_in(value, personal=cls.refuses_personal))}
     if found:
         raise cls.redaction(field=next(iter(found)), fields=found)
 
@@ -230,16 +232,16 @@ def refuse_secrets(cls: type[Input], values: Mapping[str, Any]) -> None:
 def kinds_in(value: Any, *, personal: bool) -> list[str]:
     """Kinds of secrets (and personal data) in a text or a list of texts, each once."""
     texts = value if isinstance(value, list) else [value]
-    kinds = [finding.kind for text in texts if isinstance(text, str) for finding in scan(text, personal=personal)]
-    return list(dict.fromkeys(kinds))
+    found = [kind for text in texts if isinstance(text, str) for kind in kinds(text, personal=personal)]
+    return list(dict.fromkeys(found))
 
 
 def personal_data(values: Mapping[str, Any]) -> str | None:
     """JSON of field -> kinds of personal data, the mark by which an export masks them; None where there is none."""
     found: dict[str, list[str]] = {}
     for name, value in values.items():
-        if isinstance(value, str) and (kinds := [k for k in kinds_in(value, personal=True) if k in PERSONAL_KINDS]):
-            found[name] = kinds
+        if isinstance(value, str) and (held := [kind for kind in kinds(value, personal=True) if kind in PERSONAL_KINDS]):
+            found[name] = held
     return canonical(found) if found else None
 
 
@@ -272,9 +274,9 @@ def _typed(cls: type[Input], values: dict[str, Any]) -> dict[str, Any]:
     from pydantic import ValidationError
 
     for spec in cls.specs:
-        value = values.get(spec.key)
-        if spec.type is str and not spec.many and isinstance(value, list | dict) and any(isinstance(r, Json) for r in spec.rules):
-            values[spec.key] = json.dumps(value, ensure_ascii=False)
+        rule = next((rule for rule in spec.rules if isinstance(rule, Json)), None)
+        if rule is not None and not spec.many and spec.key in values:
+            values[spec.key] = rule.text(values[spec.key], spec.key)
     try:
         instance = model(cls).model_validate(values)
     except ValidationError as fault:

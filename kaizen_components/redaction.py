@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import json
 import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-# A key that stands inside a longer run of base64 or hex is data, not a key: hence the borders.
-_BEFORE, _AFTER = r"(?<![A-Za-z0-9+/_.-])", r"(?![A-Za-z0-9+/_-])"
+# A key that stands inside a longer run of base64 or hex is data, not a key: hence the borders. The letter of an escaped
+# line end or tab, as in JSON inside a log, is no part of such a run.
+_BEFORE, _AFTER = r"(?:(?<![A-Za-z0-9+/_.-])|(?<=\\[nrt]))", r"(?![A-Za-z0-9+/_-])"
 
 # What is assigned to a name: in quotes (escaped ones too, as in JSON inside a string), or bare; what follows a bare word
 # tells code from text.
@@ -242,6 +244,33 @@ def scan(text: str, *, personal: bool = True) -> list[Finding]:
     present = [entry for entry in signs if entry[0] in lowered]
     found = {finding for sign, finder, kind in present for finding in finder(text, lowered, sign, kind)}
     return sorted(found, key=lambda finding: (finding.start, finding.end))
+
+
+def kinds(text: str, *, personal: bool = True) -> list[str]:
+    """Kinds of findings in a text and, where it is JSON, behind its escapes: each once."""
+    found = [finding.kind for reading in _readings(text) for finding in scan(reading, personal=personal)]
+    return list(dict.fromkeys(found))
+
+
+def _readings(text: str) -> Iterator[str]:
+    """A text as it stands; of JSON with escapes also the same without them, and every text in it."""
+    yield text
+    if "\\" not in text:
+        return
+    try:
+        value = json.loads(text)
+        yield json.dumps(value, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return
+    left = [value]
+    while left:
+        value = left.pop()
+        if isinstance(value, str):
+            yield from _readings(value)
+        elif isinstance(value, list):
+            left += value
+        elif isinstance(value, dict):
+            left += [*value, *value.values()]
 
 
 def mask(text: str, *, personal: bool = False) -> tuple[str, list[Finding]]:

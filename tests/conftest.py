@@ -64,7 +64,7 @@ class Kz:
         self,
         op: str,
         *,
-        _args: list[str] = [],
+        _args: list[str] | tuple[str, ...] = (),
         _text: bool = False,
         _command: list[str] | None = None,
         _stdin: str | bytes = "",

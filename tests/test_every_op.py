@@ -33,9 +33,9 @@ def world(kz, plane, populated, monkeypatch, request):
     code = request.node.callspec.params.get("code") if hasattr(request.node, "callspec") else None
     if code == "K11" or code is None:
         found["K11"] = {"path": str(plane / kz.ok("K3")["backup_dir"])}
-    for report in ("R13", "R14"):
+    for report, more in {"R13": {}, "R14": {"reason": "Old."}, "R15": {"status": "superseded"}}.items():
         if code == report or code is None:
-            found[report] = {"id": kz.ok("R2")["id"], **({"reason": "Old."} if report == "R14" else {})}
+            found[report] = {"id": kz.ok("R2")["id"], **more}
     found.setdefault("R12", {})
     return found
 

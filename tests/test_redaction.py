@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import random
+import subprocess
 import sysconfig
 import time
 import uuid
@@ -368,3 +370,61 @@ def test_any_text_can_be_scanned_and_masked(text):
     for finding in scan(text):
         assert 0 <= finding.start < finding.end <= len(text)
     assert scan(mask(text, personal=True)[0]) == []
+
+
+KEY = SHAPES["aws_access_key"]
+ESCAPED = "\\u0041" + KEY[1:]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        f'{{"a": "{ESCAPED}"}}',
+        f'{{"{ESCAPED}": 1}}',
+        f'{{"a": [{{"b": "line\\n{KEY}"}}]}}',
+        f'{{"a": "line\\f{KEY}"}}',
+        '{"passw\\u006frd": "hunter2Xy9"}',
+        r'{"url": "postgres:\/\/app:tr33house@db.local\/app"}',
+        json.dumps({"inner": f'{{"a": "{ESCAPED}"}}'}),
+    ],
+)
+def test_json_escapes_hide_no_secret(kz, payload):
+    refusal = kz.denied("DENIED_REDACTION", "W5", summary="A packet.", payload_json=payload)
+    assert refusal["field"] == "payload_json"
+    line = json.dumps({"op": "W5", "summary": "A packet.", "payload_json": json.loads(payload)})
+    assert "DENIED_REDACTION" in kz("K8", _stdin=line).stdout
+
+
+def test_a_key_behind_an_escaped_line_end_is_masked():
+    assert mask(f'{{"log": "line\\n{KEY} line"}}')[0] == '{"log": "line\\n[REDACTED:aws_access_key] line"}'
+
+
+@pytest.mark.parametrize(
+    ("op", "flags"),
+    [
+        ("Q2", {"summary": "x.", "conclusion": KEY}),
+        ("W1", {"_args": [KEY]}),
+        (KEY, {}),
+        ("K18", {"id": KEY}),
+        ("W1", {"title": "a", "summary_file": KEY}),
+        ("R0", {"limit": KEY}),
+        ("R1", {"since": KEY}),
+        ("T2", {"payload_json": f'{{"{KEY}": 1, "{KEY}": 2}}'}),
+        ("K11", {"path": KEY}),
+        ("Q11", {"_command": [KEY]}),
+    ],
+)
+def test_a_refusal_repeats_no_secret(kz, op, flags):
+    for text in (False, True):
+        reply = kz(op, _text=text, **flags)
+        assert reply.code and KEY not in reply.stderr + reply.stdout
+
+
+def test_an_observed_branch_and_folder_are_masked(kz, plane, monkeypatch):
+    folder = plane / KEY
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    subprocess.run(["git", "init", "-q", "-b", KEY, str(plane)], check=True)
+    made = kz.ok("Q11", _command=["true"])
+    assert KEY not in made.stdout and made["git"]["before"]["branch"] == "[REDACTED:aws_access_key]"
+    assert KEY not in kz.ok("Q7", id=made["id"]).stdout

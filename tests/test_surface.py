@@ -63,3 +63,9 @@ def test_result_keys(kz, populated, code):
     reply = kz.ok(code, **found[code])
     wanted = set(SURFACE[code]["result_keys"]) - SOMETIMES.get(code, set())
     assert wanted <= set(reply), wanted - set(reply)
+
+
+def test_the_list_of_operations_goes_by_family_and_number(kz):
+    codes = [record["code"] for record in kz.ok("K0")["records"]]
+    assert [code[0] for code in codes] == sorted(code[0] for code in codes)
+    assert [code for code in codes if code[0] == "R"] == [f"R{number}" for number in range(16)]

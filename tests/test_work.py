@@ -1,5 +1,7 @@
 """Tasks, plans and their acceptance criteria."""
 
+import pytest
+
 
 def test_a_task_is_started_and_read_back(kz):
     task = kz.ok("W1", title="Fix login", summary="Users cannot log in.")
@@ -21,3 +23,10 @@ def test_closing_may_waive_what_is_unproved_with_a_reason(kz):
     assert closed["waived"] == task["criterion_ids"]
     criterion = kz.ok("W23", id=task["criterion_ids"][0])["record"]
     assert (criterion["status"], criterion["waiver_reason"]) == ("waived", "The feature was dropped.")
+
+
+@pytest.mark.parametrize("op", ["W1", "W3"])
+def test_what_brings_criteria_is_not_recorded_as_over(kz, op):
+    reply = kz.denied("DENIED_CRITERION_UNPROVED", op, title="a", summary="b", status="Done", criterion=["It holds."])
+    assert reply["criteria"] == [{"summary": "It holds."}]
+    kz.ok(op, title="a", summary="b", status="done")

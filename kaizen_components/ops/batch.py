@@ -81,6 +81,9 @@ class Replies:
         """Run one line: its answer, or its refusal, with its number."""
         try:
             result: dict[str, Any] = {"line": number, **self._run(line)}
+        except denial.ConnectRetryExhausted:
+            # Every further line would wait as long.
+            raise
         except denial.Denial as refusal:
             result = {"line": number, **refusal.envelope()}
         except Exception as fault:
@@ -99,7 +102,7 @@ class Replies:
             text = line.decode("utf-8-sig")
         except UnicodeDecodeError as fault:
             raise denial.JsonInvalid(reason=str(fault)) from None
-        request = parse_json(text, "line")
+        request = _parsed(text)
         if not isinstance(request, dict) or not isinstance(request.get("op"), str):
             raise denial.PayloadType(
                 'Write one JSON object a line: {"op": "W1", "title": "...", "summary": "..."}.',
@@ -145,6 +148,18 @@ class Replies:
         return found
 
 
+def _parsed(line: str) -> Any:
+    """The JSON of a line; the refusal speaks of lines, which no flag gives."""
+    try:
+        return parse_json(line, "line")
+    except denial.JsonInvalid as fault:
+        raise denial.JsonInvalid(
+            'Write one JSON object a line: {"op": "W1", "title": "...", "summary": "..."}.',
+            field="line",
+            reason=fault.detail["reason"],
+        ) from None
+
+
 def _with_files(operation: Op, values: dict[str, Any]) -> dict[str, Any]:
     from ..cli import read_files
 
@@ -162,6 +177,8 @@ def source(name: str) -> Iterator[list[tuple[int, bytes]]]:
         except OSError as fault:
             raise denial.FileNotFound(path=name, reason=fault.strerror) from None
         return
+    if sys.stdin is None:
+        raise denial.FileNotFound(path=name, reason="stdin is closed")
     stream = sys.stdin.buffer
     try:
         descriptor: int | None = sys.stdin.fileno()

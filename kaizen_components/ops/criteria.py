@@ -90,7 +90,7 @@ def criterion_meet(meeting: Meeting, store: Store) -> Result:
         if proof["conclusion"] in BLOCKING or proof["retired_reason"] is not None:
             raise denial.ProofUnfit(id=proof_id, conclusion=proof["conclusion"], status_of_proof=proof["status"])
     proofs = list(dict.fromkeys([*json.loads(before["proof_ids_json"] or "[]"), *meeting.proof_id]))
-    changes = {"status": "met", "proof_ids_json": json.dumps(proofs), "waiver_reason": None}
+    changes = {"status": "met", "proof_ids_json": json.dumps(proofs), "waiver_reason": None, "retired_reason": None}
     return lifecycle.written(store.revise("criterion", meeting.id, changes), proof_ids=proofs)
 
 
@@ -103,7 +103,7 @@ def criterion_meet(meeting: Meeting, store: Store) -> Result:
 )
 def criterion_waive(waiver: Waiver, store: Store) -> Result:
     """Waive a criterion, with the reason."""
-    changes = {"status": "waived", "waiver_reason": waiver.reason}
+    changes = {"status": "waived", "waiver_reason": waiver.reason, "retired_reason": None}
     return lifecycle.written(store.revise("criterion", waiver.id, changes))
 
 
@@ -120,7 +120,7 @@ def criterion_update(change: Input, store: Store) -> Result:
     row = store.get("criterion", change.id)  # type: ignore[attr-defined]
     changes = lifecycle.changes_of(Criterion, change)
     if "summary" in changes and changes["summary"] != row["summary"]:
-        changes |= {"status": "open", "proof_ids_json": None, "waiver_reason": None}
+        changes |= {"status": "open", "proof_ids_json": None, "waiver_reason": None, "retired_reason": None}
     return lifecycle.written(store.revise("criterion", row["id"], changes))
 
 

@@ -8,6 +8,8 @@ from ..record import Field, Input
 from . import OpEntry
 from .lifecycle import Annotated
 
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
 
 class Intent(Input):
     """What one wants to do, in words."""
@@ -29,7 +31,8 @@ def op_find(intent: Intent) -> Result:
     from . import _index
 
     if not intent.query:
-        records = [_described(code, entry) for code, entry in _index.OPS.items()]
+        in_order = sorted(_index.OPS.items(), key=lambda item: (item[0].rstrip("0123456789"), int(item[0].lstrip(_LETTERS))))
+        records = [_described(code, entry) for code, entry in in_order]
         return Result(count=len(records), records=records)
     words = [_stem(word) for word in re.findall(r"\w+", intent.query.lower())]
     scored = [(score(words, entry), code, entry) for code, entry in _index.OPS.items()]

@@ -16,9 +16,7 @@ class Gotcha(Record, kind="gotcha", table="gotcha", prefix="g"):
 
     title: ShortTitle = Field(missing=denial.TitleRequired, search=True, description="Short title, 40 words at most")
     summary: Summary = Field(missing=denial.SummaryRequired, file=True, search=True, description="One or two sentences")
-    body: Body = Field(
-        missing=denial.SchemaRequired, file=True, search=True, description="What happens, why, and how to avoid it"
-    )
+    body: Body = Field(file=True, search=True, description="What happens, why, and how to avoid it")
     scope: Scope = Field("project", description="Where it holds: project, global, skill, session")
     status: Status = Field("active", description="Where it stands; closed: resolved, superseded, promoted ...")
     writer_role: Role = Field("agent", description="Who writes: agent, human, verifier ...")

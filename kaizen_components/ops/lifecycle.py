@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, TypeAlias, cast
 from .. import denial
 from ..fields import Bytes, Count, RawText, Rule, Text
 from ..op import Result
-from ..record import Field, Input, Record
+from ..record import CLOSED, Field, Input, Record
 from ..store import Row, Store
 
 
@@ -122,7 +122,6 @@ def written(row: Row, **more: Any) -> Result:
 
 def listed(cls: type[Record], columns: Sequence[str], window: Listing, store: Store, **where: Any) -> Result:
     """A page of a kind's records, newest first."""
-    store.warn_of_drift()
     limit, offset = window.window()
     records = store.list(cls.record_kind, {**window.where(), **where}, limit=limit, offset=offset, columns=columns)
     return Result(records=records, count=len(records))
@@ -135,7 +134,6 @@ def queried(cls: type[Record], columns: Sequence[str], window: Listing, store: S
         return listed(cls, columns, window, store, **where)
     from ..store import search
 
-    store.warn_of_drift()
     limit, offset = window.window()
     conditions = {**window.where(), **where}
     hits = search.find(store, text, kinds=(cls.record_kind,), where=conditions, limit=limit, offset=offset)
@@ -145,7 +143,6 @@ def queried(cls: type[Record], columns: Sequence[str], window: Listing, store: S
 
 def inspected(cls: type[Record], target: Target, store: Store) -> Result:
     """One record in full."""
-    store.warn_of_drift()
     return Result(record=store.get(cls.record_kind, target.id))
 
 
@@ -165,7 +162,21 @@ def revised(
     before = store.get(cls.record_kind, record_id)
     if before["retired_reason"] is not None and "status" in changes and changes["status"] != "retired":
         changes["retired_reason"] = None
+    meant = closing_word(changes.get("status"))
+    if meant:
+        store.warnings.append(f'The status "{changes["status"]}" counts as open; did you mean {meant}?')
     return written(store.revise(cls.record_kind, record_id, changes), **more)
+
+
+def closing_word(status: str | None) -> str | None:
+    """The status that closes a record which a status is almost: done for dnoe; None for any other word."""
+    word = (status or "").lower()
+    if not word or word in CLOSED or word.startswith(("un", "in")):
+        return None
+    from difflib import get_close_matches
+
+    swapped = [known for known in sorted(CLOSED) if sorted(known) == sorted(word)]
+    return next(iter(swapped or get_close_matches(word, sorted(CLOSED), n=1, cutoff=0.8)), None)
 
 
 def retired(kinds: Mapping[str, type[Record]] | Sequence[str], retirement: Retirement, store: Store) -> Result:

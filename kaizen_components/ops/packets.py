@@ -136,11 +136,8 @@ class PacketChange(revision(SubagentPacket)):
 def packet_update(change: PacketChange, store: Store) -> Result:
     """Revise a sub-agent or diagnostic packet."""
     cls = _packet_class(store, change.id)
-    changes = lifecycle.changes_of(cls, change)
-    if "payload_json" in changes:
-        changes["payload_sha256"] = sha256(changes["payload_json"])
-    store.get(cls.record_kind, change.id)
-    return lifecycle.written(store.revise(cls.record_kind, change.id, changes))
+    payload = lifecycle.changes_of(cls, change).get("payload_json")
+    return lifecycle.revised(cls, change, store, and_change={"payload_sha256": sha256(payload)} if payload else None)
 
 
 @op(

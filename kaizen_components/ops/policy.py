@@ -60,7 +60,6 @@ def policy_add(policy: Policy, store: Store) -> Result:
 )
 def policy_list(window: Listing, store: Store) -> Result:
     """List policies, by priority, then oldest first."""
-    store.warn_of_drift()
     limit, offset = window.window()
     records = store.list("policy", window.where(), order=BY_PRIORITY, limit=limit, offset=offset, columns=LISTED)
     return Result(records=records, count=len(records))
@@ -78,23 +77,20 @@ def policy_inspect(target: Target, store: Store) -> Result:
     return lifecycle.inspected(Policy, target, store)
 
 
-class ContextWindow(Input):
+class ContextWindow(listing(Policy, limit=50)):
     """Which policies a session loads."""
 
-    scanned = False
     trigger: RawText | None = Field(None, description="Keep this trigger and session-start; default: every trigger")
-    limit: int | None = Field(None, description="At most so many; 0 is the default of 50, negative is no limit")
 
 
 @op("X5", "policy-session-context", keywords="rules session start load context", example="--trigger deploy")
 def policy_session_context(window: ContextWindow, store: Store) -> Result:
     """Show the open policies with their bodies, for the start of a session."""
-    store.warn_of_drift()
-    where: dict[str, Any] = {"is_open": 1}
+    where: dict[str, Any] = {**window.where(), "is_open": 1}
     if window.trigger:
         where["trigger"] = ("in", list(dict.fromkeys([window.trigger, "session-start"])))
-    limit = window.limit or 50
-    records = store.list("policy", where, order=BY_PRIORITY, limit=None if limit < 0 else limit, columns=CONTEXT)
+    limit, offset = window.window()
+    records = store.list("policy", where, order=BY_PRIORITY, limit=limit, offset=offset, columns=CONTEXT)
     many = f"{len(records)} open {'policy' if len(records) == 1 else 'policies'}"
     action = (
         "Follow these policies in this session, the first ones first."

@@ -6,7 +6,7 @@ from typing import Annotated
 from ..fields import RawText, Vocabulary
 from ..op import Result, op
 from ..record import Field, Input
-from ..redaction import PERSONAL_KINDS, SECRET_KINDS, scan
+from ..redaction import PERSONAL_KINDS, SECRET_KINDS, kinds
 from ..store import Store
 from . import _index
 
@@ -55,22 +55,26 @@ def redaction_scan(sweep: Sweep, store: Store) -> Result:
             for field, value in (json.loads(content).get("record") or {}).items():
                 if not isinstance(value, str) or field == "personal_data_json":
                     continue
-                for found in sorted({finding.kind for finding in scan(value, personal=sweep.personal)} & wanted):
+                for found in sorted({*kinds(value, personal=sweep.personal)} & wanted):
                     findings.append(
                         {"kind": kind, "id": record_id, "field": field, "found": found, "seq": seq, "entry_id": entry_id}
                     )
             if 0 < limit <= len(findings):
                 break
-    stopped = 0 < limit <= len(findings)
     result = Result(
         finding=bool(findings) and sweep.strict,
         records=findings,
         count=len(findings),
         scanned_entries=scanned,
-        complete=not stopped,
+        complete=not 0 < limit <= len(findings),
     )
     if findings:
         result["required_action"] = (
             "Rotate each secret first. Then show the ids to a person: K21 record-purge erases a record for good, and only they decide it."
         )
-    return result
+
+    def answer() -> Result:
+        store.warn_of_drift()
+        return result
+
+    return store.perform(store.call, answer)

@@ -107,7 +107,12 @@ def _refuse_early(wanted: ProofRun, store: Store) -> Result:
 def _observe(wanted: ProofRun, command: Sequence[str], store: Store) -> tuple[dict[str, Any], process.Ended]:
     """Run the command; (everything there is to say of it, how it ended)."""
     root = store.plane.root
-    folder = paths.inside(store.plane, str(Path.cwd()), allow_external=True)[1]
+    try:
+        folder = paths.inside(store.plane, str(Path.cwd()), allow_external=True)[1]
+    except FileNotFoundError:
+        raise denial.FileNotFound(
+            "Run it in a folder that exists.", message="The current folder was removed.", path="."
+        ) from None
     before = gitstate.read(root)
     to_stdout, to_stderr = output.through()
     try:
@@ -131,7 +136,7 @@ def _observe(wanted: ProofRun, command: Sequence[str], store: Store) -> tuple[di
         "argv": argv,
         "argv_masked": argv_masked,
         "argv_cut": argv_cut,
-        "cwd": folder,
+        "cwd": mask(folder)[0],
         "exit_code": ended.exit_code,
         "expected_exit": wanted.expect_exit,
         "signal": ended.killed_by,
@@ -194,10 +199,17 @@ def _git(before: gitstate.GitState | None, after: gitstate.GitState | None) -> d
     if before is None and after is None:
         return None
     return {
-        "before": before.record() if before else None,
-        "after": after.record() if after else None,
+        "before": _named(before),
+        "after": _named(after),
         "changed": before != after,
     }
+
+
+def _named(state: gitstate.GitState | None) -> dict[str, Any] | None:
+    """A state as it is recorded; a branch can be called anything."""
+    if state is None:
+        return None
+    return {name: mask(value)[0] if isinstance(value, str) else value for name, value in state.record().items()}
 
 
 # --- masking --------------------------------------------------------------------------------------

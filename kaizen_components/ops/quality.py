@@ -7,8 +7,8 @@ from ..fields import (
     Body,
     Count,
     EvalCaseRef,
-    JsonAny,
     JsonList,
+    JsonOrText,
     ProofRef,
     RawText,
     RefList,
@@ -102,8 +102,8 @@ class EvalCase(Record, kind="eval_case", table="eval_cases", prefix="qe"):
     scope: Scope = Field("project", description="Where it holds: project, global, skill, session")
     status: Status = Field("active", description="Where it stands")
     fixture_path: RepoPath | None = Field(None, key="path", description="A fixture file, not looked at")
-    expected_json: JsonAny | None = Field(
-        None, file=True, search=True, description="JSON: what is expected, kept exactly as given"
+    expected_json: JsonOrText | None = Field(
+        None, file=True, search=True, description="What is expected, JSON or any text, kept exactly as given"
     )
 
 

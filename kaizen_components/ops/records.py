@@ -49,8 +49,29 @@ def _links(record: Row, store: Store) -> list[Row]:
     return found
 
 
+class HistoryWindow(Input):
+    """A record, and which of its entries."""
+
+    scanned = False
+    id: RawText = Field(missing=denial.IdRequired, description="Id of the record")
+    limit: int | None = Field(None, description="At most so many; 0 and negative are no limit")
+    offset: Count | None = Field(None, description="Skip so many")
+    since: Since | None = Field(None, description="Only entries at or after this time")
+    until: Until | None = Field(None, description="Only entries before this time, or on or before this date")
+
+    def chosen(self, entries: list[Row]) -> list[Row]:
+        """The entries in the window."""
+        within = [
+            entry
+            for entry in entries
+            if (not self.since or entry["time"] >= self.since) and (not self.until or entry["time"] < self.until)
+        ]
+        start = self.offset or 0
+        return within[start : start + self.limit if self.limit and self.limit > 0 else None]
+
+
 @op("K19", "record-history", keywords="any record revisions changes diff audit who when", example=EXAMPLE)
-def record_history(target: Target, store: Store) -> Result:
+def record_history(target: HistoryWindow, store: Store) -> Result:
     """Show every ledger entry of a record, oldest first, each with what it changed."""
     entries = store.history(target.id)
     if not entries:
@@ -68,6 +89,7 @@ def record_history(target: Target, store: Store) -> Result:
             shown["changes"] = changes(before, after)
             before = after
         records.append(shown)
+    records = target.chosen(records)
     return Result(id=target.id, kind=entries[0]["kind"], records=records, count=len(records))
 
 

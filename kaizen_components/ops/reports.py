@@ -13,7 +13,7 @@ from ..record import Field, Input, Record
 from ..reports.digest import SECTIONS, digest
 from ..store import Store, files
 from . import _index, lifecycle
-from .lifecycle import Annotated, Listing, Retirement, Since, Target, Until, listing
+from .lifecycle import Annotated, Listing, Retirement, Since, Target, Until, listing, revision
 
 if TYPE_CHECKING:
     from ..reports.document import Document
@@ -106,7 +106,6 @@ def session_digest(wanted: DigestInput, store: Store) -> Result:
 
     limit = wanted.limit or 5
     shown = digest(store, None if limit < 0 else limit, wanted.query, wanted.section)
-    store.warn_of_drift()
     if wanted.budget is not None:
         from ..reports.budget import Budget
 
@@ -446,6 +445,7 @@ def irl_report(wanted: Review, store: Store) -> Result:
     many = _read(store, lambda: store.count("irl_review", {"review_id": review_id}))
 
     def answer(path: Path, text: str, made: "Document") -> Result:
+        store.warn_of_drift()
         return Result(
             review_id=review_id, path=store.plane.relative(path), rows=len(made.rows), sha256=sha256(text), format=wanted.format
         )
@@ -482,6 +482,7 @@ def trace_report(wanted: Trace, store: Store) -> Result:
     many = _read(store, lambda: store.count("trace_event", where))
 
     def answer(path: Path, text: str, made: "Document") -> Result:
+        store.warn_of_drift()
         return Result(
             key=key,
             events=len(made.rows),
@@ -550,3 +551,16 @@ def report_inspect(target: Target, store: Store) -> Result:
 def report_retire(retirement: Retirement, store: Store) -> Result:
     """Retire a report, with the reason; its file stays."""
     return lifecycle.retired(("report",), retirement, store)
+
+
+@op(
+    "R15",
+    "report-update",
+    writes=True,
+    input=revision(Report),
+    keywords="report revise status supersede",
+    example=f"{EXAMPLE} --status superseded",
+)
+def report_update(change: Input, store: Store) -> Result:
+    """Revise where a report stands; what it says, and its file, stay as they were written."""
+    return lifecycle.revised(Report, change, store)

@@ -17,11 +17,12 @@ KINDS = tuple(kind for kind in sorted(_index.KINDS) if kind != "plane")
 class Search(Listing):
     """What to find, and among which records."""
 
-    filters: ClassVar[tuple[tuple[str, str], ...]] = (("status", "status"), ("task_id", "record_task"))
+    filters: ClassVar[tuple[tuple[str, str], ...]] = (("status", "status"), ("scope", "scope"), ("task_id", "record_task"))
 
     query: RawText = Field(missing=denial.QueryRequired, description='Words to find; all must match, "quoted phrases" exactly')
     kind: list[Annotated[str, Vocabulary(*KINDS)]] | None = Field(None, description="Only records of this kind; repeat for more")
     status: RawText | None = Field(None, description="Only records with this status")
+    scope: RawText | None = Field(None, description="Only records of this scope")
     task_id: RawText | None = Field(None, description="Only this task and the records that belong to it")
 
 
@@ -35,7 +36,6 @@ def record_search(wanted: Search, store: Store) -> Result:
     """Search the records of every kind, best match first."""
     from ..store import search
 
-    store.warn_of_drift()
     limit, offset = wanted.window()
     hits = search.find(store, wanted.query, kinds=wanted.kind, where=wanted.where(), limit=limit, offset=offset, described=True)
     columns = ("id", "kind", "title", "status", "created_at", "score", "snippet")

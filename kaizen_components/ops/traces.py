@@ -77,7 +77,7 @@ class TraceEvent(Record, kind="trace_event", table="trace_events", prefix="te"):
     total_tokens: Count | None = Field(None, description="Tokens in all")
     cost: Positive | None = Field(None, description="What it cost")
     latency_ms: Count | None = Field(None, description="How long it took, in milliseconds")
-    tags_json: JsonList | None = Field(None, key="tags", search=True, description="JSON list of tags")
+    tags_json: JsonList | None = Field(None, key="tags", file=True, search=True, description="JSON list of tags")
     input_ref: RawText | None = Field(None, description="Where the input is, or its hash")
     output_ref: RawText | None = Field(None, description="Where the output is, or its hash")
     body: Body = Field("", search=True, description="Details, up to 1000 words")
@@ -120,7 +120,6 @@ class ScoreInput(Input):
 
     scanned = False
     payload_json: JsonObject = Field(
-        missing=denial.SchemaRequired,
         file=True,
         file_wins=True,
         description="JSON object: name, value, data_type, source ...; Q8 --kind eval_score knows them",
@@ -229,7 +228,6 @@ class ScoreWindow(listing(EvalScore, query=None, limit=50, filters=("data_type",
 @op("T4", "score-query", keywords="scores list mean aggregate metric", example='--query "accuracy"')
 def score_query(window: ScoreWindow, store: Store) -> Result:
     """List scores, newest first, with aggregates over the ones returned."""
-    store.warn_of_drift()
     where: dict[str, Any] = dict(window.where())
     where |= {"trace_event_id": window.trace_id} if window.trace_id else {}
     where |= {"eval_run_id": window.id} if window.id else {}
@@ -254,22 +252,17 @@ def score_inspect(target: Target, store: Store) -> Result:
     return lifecycle.inspected(EvalScore, target, store)
 
 
-class ScoreChange(Input):
+class ScoreChange(revision(EvalScore, omit=("value", "data_type"))):
     """A further revision of a score."""
 
-    redaction = denial.TraceRedaction
-    refuses_personal = True
-    id: RawText = Field(missing=denial.IdRequired, description="Id of the score to revise")
     value_text: RawText | None = Field(None, key="value", description="The value, of the score's data type")
-    comment: Line | None = Field(None, description="Why, 200 words at most")
-    name: Phrase | None = Field(None, description="What is scored, 40 words at most")
 
 
 @op("T14", "score-update", writes=True, keywords="score revise correct", example="--id es_20260101000000_0123456789 --value 0.91")
 def score_update(change: ScoreChange, store: Store) -> Result:
-    """Revise a score: its value, comment or name."""
+    """Revise a score: its value, texts, links or status."""
     before = store.get("eval_score", change.id)
-    changes: dict[str, Any] = {name: getattr(change, name) for name in ("comment", "name") if getattr(change, name)}
+    values: dict[str, Any] = {}
     if change.value_text is not None:
         given: object = change.value_text
         if before["data_type"] == "numeric":
@@ -277,5 +270,5 @@ def score_update(change: ScoreChange, store: Store) -> Result:
                 given = float(change.value_text)
             except ValueError:
                 given = change.value_text
-        changes["value_num"], changes["value_label"] = score_value(given, before["data_type"])
-    return lifecycle.written(store.revise("eval_score", change.id, changes))
+        values["value_num"], values["value_label"] = score_value(given, before["data_type"])
+    return lifecycle.revised(EvalScore, change, store, and_change=values)

@@ -66,6 +66,7 @@ TASK_EXAMPLE = "--id t_20260101000000_0123456789"
 )
 def task_start(task: Task, store: Store) -> Result:
     """Start a task."""
+    _refuse_closed(task)
     row = store.add(task)
     return lifecycle.written(row, **_add_criteria(store, task.criterion, task_id=row["id"]))
 
@@ -125,6 +126,7 @@ def task_retire(retirement: Retirement, store: Store) -> Result:
 )
 def plan_create(plan: Plan, store: Store) -> Result:
     """Create a plan."""
+    _refuse_closed(plan)
     row = store.add(plan)
     return lifecycle.written(row, **_add_criteria(store, plan.criterion, plan_id=row["id"], task_id=plan.task_id))
 
@@ -169,9 +171,24 @@ def plan_retire(retirement: Retirement, store: Store) -> Result:
 # --- acceptance criteria --------------------------------------------------------------------------
 
 
+def _closes(status: str | None) -> bool:
+    """Whether a status says that the work is over; what was superseded or promoted goes on elsewhere."""
+    return (status or "").lower() in CLOSED - {"superseded", "promoted"}
+
+
+def _refuse_closed(work: Task | Plan) -> None:
+    """Refuse to record as over what brings criteria that nothing can have met yet."""
+    if work.criterion and _closes(work.status):
+        raise denial.CriterionUnproved(
+            "Record it with an open status, meet each criterion with W24, then close it.",
+            status_given=work.status,
+            criteria=[{"summary": summary} for summary in work.criterion],
+        )
+
+
 def _carry_criteria(store: Store, change: TaskChange | PlanChange, column: str) -> dict[str, Any]:
     """Add the criteria a revision brings; where it closes, every open one must be met, or is waived with the reason."""
-    closes = (change.status or "").lower() in CLOSED - {"superseded", "promoted"}
+    closes = _closes(change.status)
     unproved = store.list("criterion", {column: change.id, "is_open": 1}, order="created_seq") if closes else []
     more = _add_criteria(store, change.criterion, **{column: change.id})
     unproved += [store.get("criterion", added) for added in more.get("criterion_ids", ()) if closes]

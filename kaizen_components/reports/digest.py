@@ -133,10 +133,15 @@ def _counts(store: Store) -> dict[str, int]:
 
 
 def _message(counts: Mapping[str, int]) -> str:
-    return (
-        f"Session start: {counts['blocking_verifications']} blocking verifications, {counts['policies_active']} policies, "
-        f"{counts['tasks_active']} open tasks, {counts['gotchas_active']} gotchas, {counts['learned_total']} lessons."
-    )
+    named = {
+        "blocking_verifications": ("blocking verification", "blocking verifications"),
+        "policies_active": ("policy", "policies"),
+        "tasks_active": ("open task", "open tasks"),
+        "gotchas_active": ("gotcha", "gotchas"),
+        "learned_total": ("lesson", "lessons"),
+    }
+    parts = [f"{counts[name]} {one if counts[name] == 1 else many}" for name, (one, many) in named.items()]
+    return f"Session start: {', '.join(parts)}."
 
 
 def _action(counts: Mapping[str, int]) -> str:

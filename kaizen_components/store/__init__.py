@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from .migrations import Migration
 
 Row = dict[str, Any]
+# What documents write where an id belongs: TASK_ID, TASK_ID_FROM_W1.
+PLACEHOLDER = re.compile(r"^[A-Z]+_ID(?:_FROM_[A-Z]\d+)?$")
 _ABSENT: Any = object()
 
 
@@ -174,7 +177,7 @@ class Store(Access):
             self.close()
 
     def settle(self) -> None:
-        """For what reads committed records only, or closes the plane: refuse where this transaction has written."""
+        """For what closes the plane: refuse where this transaction has written, as that would be lost."""
         if self._writing and self._head[0] > self._durable_seq:
             raise denial.Uncommitted()
 
@@ -222,7 +225,9 @@ class Store(Access):
             return None
         found: Row | None = next((entry for entry in self._entries if entry["idempotency_key"] == call.key), None)
         if found is None:
-            rows = self._reading().rows("SELECT * FROM ledger WHERE idempotency_key = ?", (call.key,))
+            # Turso takes a partial index only where its condition is said.
+            sql = "SELECT * FROM ledger WHERE idempotency_key = ? AND idempotency_key IS NOT NULL"
+            rows = self._reading().rows(sql, (call.key,))
             found = rows[0] if rows else None
         if found is None:
             return None
@@ -407,7 +412,7 @@ class Store(Access):
             "retired_reason": None,
             "personal_data_json": personal_data(values),
         }
-        content = {name: int(value) if isinstance(value, bool) else value for name, value in content.items()}
+        content = {name: _plain(value) for name, value in content.items()}
         return self._append(cls.record_kind, cls.version, action, content, None)
 
     def revise(self, kind: str, record_id: str, changes: Mapping[str, Any], *, action: str = "revise") -> Row:
@@ -417,7 +422,7 @@ class Store(Access):
         cls = record_class(kind)
         self._check_links(cls, changes)
         content = schema.content_of(kind, before)
-        content.update({name: int(value) if isinstance(value, bool) else value for name, value in changes.items()})
+        content.update({name: _plain(value) for name, value in changes.items()})
         content["updated_at"] = clock.now(self._head[0] + 1)
         own = {spec.name for spec in cls.specs}
         content["personal_data_json"] = personal_data({name: value for name, value in content.items() if name in own})
@@ -548,6 +553,9 @@ class Store(Access):
 
     def check_link(self, target: str, kind: str | None, field: str) -> None:
         """Refuse a reference that has the shape of a Kaizen id and is none (of the kind that is wanted)."""
+        if PLACEHOLDER.match(target):
+            action = "Put the id that an earlier command printed in its place."
+            raise denial.ReferenceNotFound(action, message=f"{target} is a placeholder, not an id.", field=field, id=target)
         match = ID.match(target)
         if not match or match[1] not in _index.PREFIXES:
             return
@@ -618,7 +626,8 @@ class Store(Access):
 
     def _find(self, kind: str, record_id: str) -> Row | None:
         if record_id in self._rows:
-            return self._rows[record_id][1]
+            found, row = self._rows[record_id]
+            return row if found == kind else None
         if record_id in self._erased:
             return None
         table = _index.KINDS[kind].table
@@ -633,7 +642,11 @@ class Store(Access):
         """The newest row of a record; DENIED_RECORD_NOT_FOUND where there is none of this kind."""
         row = self._find(kind, record_id)
         if row is None:
-            raise denial.RecordNotFound(id=record_id, table=_index.KINDS[kind].table, record_type=kind)
+            named = ID.match(record_id)
+            other = _index.PREFIXES.get(named[1]) if named else None
+            wrong = {"message": f"This is an id of the kind {other}, not {kind}."} if other not in (None, kind) else {}
+            action = "Pass an id of the right kind; K18 --id ID shows any record." if wrong else None
+            raise denial.RecordNotFound(action, id=record_id, table=_index.KINDS[kind].table, record_type=kind, **wrong)
         return row
 
     def kind_of(self, record_id: str) -> str:
@@ -724,6 +737,13 @@ def record_class(kind: str) -> type[Record]:
 
     entry = _index.KINDS[kind]
     return getattr(importlib.import_module(f"kaizen_components.{entry.module}"), entry.name)
+
+
+def _plain(value: Any) -> Any:
+    """A value as every engine and the ledger's JSON keep it: truth values are 0 and 1, and 0 has no sign."""
+    if isinstance(value, bool):
+        return int(value)
+    return 0.0 if type(value) is float and value == 0 else value
 
 
 def _parsed(text: str) -> Any:

@@ -13,7 +13,7 @@ from ..call import Call
 from ..ops import _index
 from ..paths import Plane
 from . import schema
-from .connection import APPLICATION_ID, ENGINES, Connection, header
+from .connection import APPLICATION_ID, ENGINES, JOURNALS, Connection, header
 from .creation import create, refuse_foreign, refuse_lost_plane, scratch, with_journal
 from .lock import PlaneLock
 
@@ -49,12 +49,15 @@ class Access:
         return self._connection
 
     def _open(self) -> None:
+        made = not self.plane.base.exists()
         try:
             if self._lock is None:
                 self._lock = PlaneLock(self.plane.lock, self.call.op)
                 self._lock.__enter__()
             self._admit(header(self.plane.database))
             self._connection = Connection(self.plane.database, using=self._using)
+            if made:
+                self.warnings.append(f"There was no folder {self.plane.base}; it was made, with an empty data plane in it.")
         except denial.FileUnwritable as fault:
             self.close()
             self._open_frozen(fault)
@@ -152,14 +155,15 @@ class Access:
             raise denial.FileUnwritable(path=str(target), reason=fault.strerror or str(fault)) from fault
 
     def _copy_frozen(self, target: Path, why: denial.FileUnwritable) -> None:
-        """As copy(), of a plane that cannot be written: file and journal together, checkpointed over there."""
-        journal = self.plane.database.with_name("kaizen.db-wal")
+        """As copy(), of a plane that cannot be written: file and journals together, checkpointed over there."""
         try:
             with self.locked_for_reading():
                 self._admit(header(self.plane.database))
                 shutil.copyfile(self.plane.database, target)
-                if journal.exists():
-                    shutil.copyfile(journal, target.with_name(target.name + "-wal"))
+                for suffix in JOURNALS:
+                    journal = self.plane.database.with_name(self.plane.database.name + suffix)
+                    if journal.exists():
+                        shutil.copyfile(journal, target.with_name(target.name + suffix))
         except OSError:
             raise why from None
         connection = Connection(target, using=ENGINES["sqlite"])

@@ -14,7 +14,7 @@ from ..call import Result
 from ..hashing import file_sha256
 from ..paths import Plane
 from . import Store, files, schema
-from .connection import APPLICATION_ID, ENGINES, Connection, header
+from .connection import APPLICATION_ID, ENGINES, JOURNALS, Connection, header
 from .creation import make_folders, refuse_foreign, with_journal
 from .head import write_head
 from .status import head_of
@@ -116,7 +116,7 @@ def restore(store: Store, name: str) -> Result:
 def _found(plane: Plane, name: str) -> Path:
     """The database file that a folder or file name means, from the project or the current folder."""
     given = Path(name).expanduser()
-    for base in (plane.base, plane.root, Path.cwd()):
+    for base in (plane.base, plane.root, Path()):
         path = base / given
         path = path / DATABASE if path.is_dir() else path
         if path.is_file():
@@ -125,11 +125,12 @@ def _found(plane: Plane, name: str) -> Path:
 
 
 def _stage(source: Path, staged: Path) -> None:
-    """Copy a backup beside the plane, its journal with it where it has one."""
+    """Copy a backup beside the plane, its journals with it where it has any."""
     shutil.copyfile(source, staged)
-    journal = with_journal(source)[1]
-    if journal.exists():
-        shutil.copyfile(journal, with_journal(staged)[1])
+    for suffix in JOURNALS:
+        journal = source.with_name(source.name + suffix)
+        if journal.exists():
+            shutil.copyfile(journal, staged.with_name(staged.name + suffix))
 
 
 def _judged(source: Path, staged: Path) -> dict[str, Any]:

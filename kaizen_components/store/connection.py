@@ -13,6 +13,8 @@ from .. import denial
 from . import lock
 
 APPLICATION_ID = 0x4B5A4E31  # "KZN1"
+# What belongs to a database at rest: a write-ahead journal, and one from which SQLite rolls back.
+JOURNALS = ("-wal", "-journal")
 _HEADER = 100
 # How the engines speak of a file that is no longer a database, and of one that the system does not let them write.
 _DAMAGED = (
@@ -99,8 +101,8 @@ class Connection:
     def frozen(cls, path: Path) -> Connection:
         """A database whose folder cannot be written, for reading: as it is where its journal is empty, else a copy
         of file and journal, made outside and gone when it is closed."""
-        journal = path.with_name(path.name + "-wal")
-        if not journal.exists() or not journal.stat().st_size:
+        journals = [journal for suffix in JOURNALS if _size(journal := path.with_name(path.name + suffix))]
+        if not journals:
             return cls(path, read_only=True)
         import shutil
         import tempfile
@@ -108,7 +110,8 @@ class Connection:
         scratch = tempfile.TemporaryDirectory(prefix="kaizen-")
         try:
             shutil.copyfile(path, Path(scratch.name) / path.name)
-            shutil.copyfile(journal, Path(scratch.name) / journal.name)
+            for journal in journals:
+                shutil.copyfile(journal, Path(scratch.name) / journal.name)
             connection = cls(Path(scratch.name) / path.name, using=ENGINES["sqlite"])
         except OSError as fault:
             scratch.cleanup()
@@ -128,6 +131,7 @@ class Connection:
                     "Run: python -m pip install -r requirements-kaizen.txt, or set KAIZEN_DB_ENGINE=sqlite.",
                     package="pyturso",
                 ) from None
+            _roll_back(self.path)
             # A turso file keeps the WAL journal and full synchronous commits by default (tests hold it to that).
             return turso.connect(str(self.path), isolation_level=None)
         import sqlite3
@@ -233,6 +237,28 @@ class Connection:
 def _is_busy(told: str) -> bool:
     text = told.lower()
     return "locked" in text or "busy" in text or "locking error" in text
+
+
+def _size(path: Path) -> int:
+    """Size of a file in bytes; 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _roll_back(path: Path) -> None:
+    """Undo what a killed program left half done in a rollback journal. Turso knows no such journal: it would read what
+    SQLite, and with it V1, takes back, and what it then wrote would be taken back later."""
+    if not _size(path.with_name(path.name + "-journal")):
+        return
+    import sqlite3
+
+    raw = sqlite3.connect(str(path), isolation_level=None, timeout=0)
+    try:
+        raw.execute("SELECT 1 FROM sqlite_master").fetchone()
+    finally:
+        raw.close()
 
 
 def _quoted(path: Path) -> str:

@@ -19,9 +19,9 @@ from .lock import is_alive
 MAKER = re.compile(r"[-.](\d+)(?=$|-)")
 
 
-def with_journal(database: Path) -> tuple[Path, Path, Path]:
+def with_journal(database: Path) -> tuple[Path, ...]:
     """A database file and what may lie beside it."""
-    return database, database.with_name(database.name + "-wal"), database.with_name(database.name + "-shm")
+    return database, *(database.with_name(database.name + suffix) for suffix in ("-wal", "-shm", "-journal"))
 
 
 def abandoned(plane: Plane) -> list[Path]:

@@ -34,6 +34,10 @@ def conditions(where: Where | None, spelled: Callable[[str], str] = quoted) -> t
         elif column in FLAGS and value in (0, 1):
             # Written out: no engine takes an index over the rows where it is 1 for a value it learns later.
             parts.append(f"{name} {operator} {int(value)}")
+        elif column == "task_id" and operator == "=":
+            # The ledger's index is over the rows that have one.
+            parts += [f"{name} IS NOT NULL", f"{name} = ?"]
+            values.append(value)
         elif operator == "contains":
             parts.append(f"instr(lower({name}), lower(?)) > 0")
             values.append(value)

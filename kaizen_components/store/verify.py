@@ -17,7 +17,7 @@ from ..fields import ID, shorten
 from ..ops import _index
 from ..paths import Plane
 from . import Store, ledger, schema
-from .connection import APPLICATION_ID, header
+from .connection import APPLICATION_ID, JOURNALS, header
 from .creation import refuse_foreign, refuse_lost_plane, scratch
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ HASH = re.compile(r"[0-9a-f]{64}")
 SALT = re.compile(r"[0-9a-f]{32}")
 COUNTER = re.compile(r"[a-z_]+\.[a-z_]+(:\d{4}-\d\d-\d\d)?")
 # The files that make up a database at rest: what a killed writer left in a journal belongs to it.
-SUFFIXES = ("", "-wal", "-journal")
+SUFFIXES = ("", *JOURNALS)
 _CONTENT_KEYS = {"record", "salt", "reply", "reason"}
 _NULLABLE = {"task_id", "agent", "session", "idempotency_key", "request_hash", "content"}
 _SCALARS = frozenset({str, int, float, type(None)})

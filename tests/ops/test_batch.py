@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import random
 import resource
 import subprocess
 import sys
@@ -308,6 +309,24 @@ def test_where_a_group_cannot_be_written_none_of_it_is_answered_and_the_refusal_
     assert len(truth.sound(plane)["tasks"]) == 256
 
 
+def test_a_batch_on_a_locked_plane_waits_once_and_not_for_every_line(kz, plane, monkeypatch):
+    answered(kz, ONE)
+    monkeypatch.setenv("KAIZEN_LOCK_TIMEOUT", "0.2")
+    for atomic in (False, True):
+        start = time.monotonic()
+        with PlaneLock(plane / "AI/db/kaizen.lock", "W1"):
+            _, reply = run(kz, [ONE] * 50, atomic=atomic)
+        assert reply["code"] == "DENIED_DB_CONNECT_RETRY_EXHAUSTED" and reply.stdout == "" and reply.code == 1
+        assert time.monotonic() - start < 5
+    assert len(truth.sound(plane)["tasks"]) == 1
+
+
+def test_a_closed_stdin_is_refused(plane):
+    command = f"exec {sys.executable} {ROOT / 'kaizen.py'} K8 --json <&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert json.loads(done.stderr)["code"] == "DENIED_FILE_NOT_FOUND" and done.returncode == 1
+
+
 @pytest.mark.parametrize("name", ["turso", "sqlite"])
 def test_a_full_disk_ends_a_batch_with_every_answered_line_there(plane, name):
     lines = "".join(json.dumps({**ONE, "title": f"Task {n}", "body": "x" * 2_000}) + "\n" for n in range(1_000))
@@ -440,6 +459,69 @@ def test_three_hundred_lines_leave_what_three_hundred_calls_leave(kz, tmp_path, 
                 flags[name] = answers[int(value[1:].partition(".")[0]) - 1]["id"]
         assert {"line": answer["line"], **kz(flags.pop("op"), **flags)} == answer
     assert truth.sound(batched) == truth.sound(single)
+
+
+def script(chance: random.Random, length: int) -> list[dict]:
+    """Lines of every sort, in any order, many of them refused, some after they wrote."""
+    lines: list[dict] = []
+    for number in range(length):
+        earlier = f"${chance.randint(1, number)}.id" if number and chance.random() < 0.9 else UNKNOWN
+        keyed = {"key": f"k{chance.randint(1, 6)}"} if chance.random() < 0.3 else {}
+        line = chance.choice(
+            [
+                {**ONE, "title": f"Task {chance.randint(1, 3)}", "criterion": ["It is fast."] * chance.randint(0, 2), **keyed},
+                {**ONE, "task_id": earlier, **keyed},
+                {**GOTCHA, "task_id": earlier, **keyed},
+                {"op": "W2", "id": earlier, "status": "done", "criterion": ["It is small."], **keyed},
+                {"op": "W2", "id": earlier, "status": "done", "criterion": ["It is blue."], "waive": "Dropped.", **keyed},
+                {"op": "L2", "id": earlier, **keyed},
+                {"op": "G5", "id": earlier, "status": chance.choice(["resolved", "active"]), **keyed},
+                {"op": "G6", "id": earlier, "reason": "Gone."},
+                {"op": "W24", "id": earlier, "proof_id": [earlier]},
+                {"op": "Q1", "summary": "Green.", "task_id": earlier, "test": True},
+                {"op": "K18", "id": earlier},
+                {"op": "K19", "id": earlier},
+                {"op": "G3", "query": "cache"},
+                {"op": "W9", "status": "done"},
+                {"op": "T2", "payload_json": {"name": "n", "value": "no", "data_type": "numeric", "source": "human"}},
+                {"op": "W1", "title": "A"},
+            ]
+        )
+        lines.append(line)
+    return lines
+
+
+@pytest.mark.soak
+def test_any_batch_leaves_what_its_lines_leave_one_by_one(kz, tmp_path, monkeypatch, repeatable):
+    """On the one engine as a batch, on the other line by line: the same answers, the same plane."""
+    deadline, seed = time.monotonic() + float(os.environ.get("KAIZEN_SOAK") or 0), 0
+    while seed < 2 or time.monotonic() < deadline:
+        seed += 1
+        lines = script(random.Random(seed), 60)
+        left = []
+        for number, engine in enumerate(["turso", "sqlite"] if seed % 2 else ["sqlite", "turso"]):
+            root = tmp_path / f"{seed}-{number}"
+            root.mkdir()
+            monkeypatch.setenv("KAIZEN_REPO_ROOT", str(root))
+            monkeypatch.setenv("KAIZEN_DB_ENGINE", engine)
+            if not number:
+                answers, _ = run(kz, lines)
+            for line, answer in zip(lines, answers, strict=True) if number else ():
+                if answer.get("code") == "DENIED_REFERENCE_NOT_FOUND" and "value" in answer:
+                    continue
+                flags = {name: _resolved(value, answers) for name, value in line.items()}
+                assert {"line": answer["line"], **kz(flags.pop("op"), **flags)} == answer, (seed, line)
+            left.append(truth.sound(root))
+        assert left[0] == left[1], seed
+
+
+def _resolved(value, answers):
+    """A value of a line as a flag of a call by itself."""
+    if isinstance(value, list):
+        return [_resolved(item, answers) for item in value]
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return answers[int(value[1:].partition(".")[0]) - 1]["id"] if isinstance(value, str) and value.startswith("$") else value
 
 
 # --- as a process ---------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from killing import killed
 from planes import populate
 
 from kaizen_components.hashing import file_sha256
+from kaizen_components.op import load_all
 from kaizen_components.ops import _index
 
 NOBODY = "t_20260101000000_0123456789"
@@ -119,6 +120,18 @@ def test_a_drifted_manifest_is_told_by_reads_refuses_writes_and_is_restamped(kz,
     assert reply["seq"] == 2 and reply["chain_hash"]
     kz.ok("W1", title="x", summary="y.")
     kz.ok("V1")
+
+
+def test_every_read_of_a_drifted_plane_answers_and_says_so(kz, plane, populated):
+    from cases import cases
+
+    calls = cases(populated)
+    change(plane, "UPDATE schema_version SET manifest_hash = 'old'")
+    # K1 and K2 say it in `schema`, V1 as a finding; a batch, a backup and a doctor are no reads of records.
+    other = ("K1", "K2", "K3", "K6", "K8", "K10", "K11", "K12", "V1")
+    reads = [code for code, operation in load_all().items() if operation.needs_plane and not operation.writes]
+    for code in sorted((set(reads) & set(calls)) - set(other)):
+        assert kz.ok(code, **calls[code])["warnings"], code
 
 
 def test_restamping_what_matches_writes_nothing(kz):

@@ -180,6 +180,7 @@ def test_writers_killed_at_random_lose_nothing_they_acknowledged(kz, plane, monk
         if number >= 3 and time.monotonic() > deadline:
             break
     assert len(acknowledged) > number
+    assert kz.ok("V1")["seq"] == len(truth.dump(plane)["ledger"])
 
 
 @pytest.mark.soak

@@ -314,6 +314,29 @@ def test_a_copy_is_whole_and_a_lock_holds_the_plane_closed(store, plane, tmp_pat
     assert not path.exists()
 
 
+def test_no_lookup_reads_the_whole_ledger(kz, using, plane, monkeypatch):
+    """A key, a link, a history, a task's entries: each is found by an index, however long the ledger is."""
+    asked: dict[str, tuple] = {}
+    for name in ("execute", "rows"):
+
+        def noting(self, sql, values=(), *, real=getattr(Connection, name)):
+            if "FROM ledger WHERE" in sql:
+                asked[sql] = tuple(values)
+            return real(self, sql, values)
+
+        monkeypatch.setattr(Connection, name, noting)
+    made = kz.ok("W1", title="A", summary="One.", key="k")["id"]
+    kz.ok("W1", title="A", summary="One.", key="k")
+    kz.ok("W1", title="B", summary="One.", task_id=made)
+    kz.ok("K19", id=made)
+    kz.ok("K22", task_id=made)
+    opened = Connection(plane / "AI/db/kaizen.db")
+    plans = {sql: [row[-1] for row in opened.execute(f"EXPLAIN QUERY PLAN {sql}", values)] for sql, values in [*asked.items()]}
+    opened.close()
+    assert len(plans) >= 4
+    assert [sql for sql, plan in plans.items() if any("SCAN" in step for step in plan)] == []
+
+
 def test_closing_the_store_does_not_drop_what_was_written_in_silence(store, plane):
     def work():
         task(store, "A")
