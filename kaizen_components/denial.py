@@ -301,6 +301,13 @@ class PathOutsideRepo(Denial):
     required_action = "Use a file inside the project, named from the project's folder; or --allow-external where there is one."
 
 
+class PathLive(Denial):
+    """Kaizen itself changes this file with every call, so its hash says nothing."""
+
+    code = "DENIED_PATH_LIVE"
+    required_action = "Record the file of a backup instead: K3 db-backup makes one."
+
+
 class FileNotFound(Denial):
     """There is no such file."""
 

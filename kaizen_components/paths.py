@@ -68,6 +68,11 @@ class Plane:
     def temporary(self) -> Path:
         return self.base / "AI" / "work" / "kaizen-runtime" / "tmp"
 
+    def is_live(self, path: Path) -> bool:
+        """Whether a file is one that Kaizen itself changes from call to call."""
+        names = (self.database.name, self.lock.name, self.head.name, self.search.name, "vectors.db")
+        return path.parent == self.folder.resolve() and path.name.startswith(names)
+
     def relative(self, path: Path) -> str:
         """A path as records and replies name it: relative to the project, POSIX; absolute where it lies outside."""
         for folder in (self.base, self.root):

@@ -7,6 +7,7 @@ import fcntl
 import io
 import json
 import shlex
+from collections import defaultdict
 
 import pytest
 from cases import NO_SUCH, cases
@@ -113,12 +114,15 @@ def test_a_number_that_is_none_is_refused(code, kz, world):
             assert kz.denied("DENIED_USAGE", code, **flags)["flag"] == spec.flag
 
 
-@pytest.mark.parametrize("code", CODES)
+# The operations whose working call names a record.
+BY_ID = [code for code, flags in cases(defaultdict(str)).items() if "id" in flags and code in CODES]
+
+
+@pytest.mark.parametrize("code", BY_ID)
 def test_an_unknown_id_is_refused_with_exit_code_1(code, kz, world):
     flags = dict(world[code])
-    match = ID.match(str(flags.get("id", "")))
-    if not match or code in ("T4",):
-        pytest.skip("takes no id of a record")
+    match = ID.match(str(flags["id"]))
+    assert match
     flags["id"] = f"{match[1]}_{NO_SUCH}"
     if "confirm" in flags:
         flags["confirm"] = flags["id"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -267,3 +268,42 @@ def test_what_a_plane_writes_is_named_from_the_project(project, tmp_path):
     shared = Plane(tmp_path / "linked", tmp_path / "main", "test")
     assert shared.relative(shared.database) == "AI/db/kaizen.db"
     assert inside(shared, "AI/db/kaizen.db") == (tmp_path / "main/AI/db/kaizen.db", "AI/db/kaizen.db")
+
+
+def test_a_lock_that_is_a_link_empties_no_other_file(kz, plane, tmp_path):
+    victim = tmp_path / "victim.txt"
+    victim.write_text("not of the project")
+    kz.ok("W1", title="A", summary="One.")
+    lock = plane / "AI" / "db" / "kaizen.lock"
+    lock.unlink()
+    lock.symlink_to(victim)
+    kz.denied("DENIED_FILE_UNWRITABLE", "W1", title="A", summary="One.")
+    assert kz.ok("W9")["count"] == 1
+    assert victim.read_text() == "not of the project"
+
+
+JUNK = ["", "x", "[]", "null", '{"a": 1}', '{"pid": "x", "op": 1}', '{"seq": 1e999, "chain_hash": "x"}', "[" * 100_000, "\xff"]
+
+
+@pytest.mark.parametrize("junk", [*JUNK, '{"seq": 1000000000000000000000, "chain_hash": "x"}'])
+def test_junk_in_the_files_beside_a_plane_breaks_no_call(kz, plane, monkeypatch, junk):
+    kz.ok("W1", title="A", summary="One.")
+    folder = plane / "AI" / "db"
+    for name in ("ledger.head", "purge.pending"):
+        (folder / name).write_text(junk)
+    assert kz("V1")["status"] == "FAILED"
+    for op, flags in (("W9", {}), ("W1", {"title": "B", "summary": "Two."}), ("K7", {})):
+        kz.ok(op, **flags)
+    monkeypatch.setenv("KAIZEN_LOCK_TIMEOUT", "0")
+    with (folder / "kaizen.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        held.write(junk)
+        held.flush()
+        kz.denied("DENIED_DB_CONNECT_RETRY_EXHAUSTED", "W9")
+
+
+def test_a_head_that_is_a_folder_is_no_head(kz, plane):
+    kz.ok("W1", title="A", summary="One.")
+    (plane / "AI" / "db" / "ledger.head").unlink()
+    (plane / "AI" / "db" / "ledger.head").mkdir()
+    assert "no ledger.head" in kz.ok("V1")["warnings"][0]

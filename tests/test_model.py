@@ -210,7 +210,8 @@ class Driver:
         if before is not None:
             assert reply["id"] == before.id
             return
-        target = Record(reply["id"], above, source.title, source.summary, "active", task=source.task, source=source.id)
+        task = source.task if source.task in self.model.records else None
+        target = Record(reply["id"], above, source.title, source.summary, "active", task=task, source=source.id)
         self.model.records[target.id] = target
         self.model.log("promote", target)
         source.status = "promoted"

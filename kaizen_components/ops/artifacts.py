@@ -58,6 +58,12 @@ def measure(store: Store, path: str, *, allow_external: bool = False) -> tuple[s
         raise denial.FileNotFound(path=path, reason=str(getattr(fault, "strerror", None) or fault)) from None
 
 
+def refuse_live(store: Store, path: str) -> None:
+    """Refuse a file whose hash is another with the next call."""
+    if store.plane.is_live(paths.inside(store.plane, path)[0]):
+        raise denial.PathLive(path=path)
+
+
 @op(
     "A1",
     "artifact-add",
@@ -67,6 +73,7 @@ def measure(store: Store, path: str, *, allow_external: bool = False) -> tuple[s
 )
 def artifact_add(artifact: Artifact, store: Store) -> Result:
     """Record a file as an artifact, with its hash and size."""
+    refuse_live(store, artifact.path)
     artifact.path, artifact.sha256, artifact.bytes = measure(store, artifact.path)
     return lifecycle.written(store.add(artifact), path=artifact.path, sha256=artifact.sha256, bytes=artifact.bytes)
 

@@ -58,10 +58,21 @@ def _promote(promotion: Promotion, source_kind: str, cls: type[Learning] | type[
     if existing:
         return lifecycle.written(existing[0], **{status_key: source["status"]}, already=True)
     copied: dict[str, Any] = {name: source[name] for name in ("title", "summary", "body", "scope", "artifact_ids_json")}
-    copied |= {"source_task_id": promotion.task_id or source["source_task_id"], link: promotion.id}
+    copied |= {"source_task_id": promotion.task_id or _task(source, store), link: promotion.id}
     target = store.add(cls(status=promotion.status, writer_role=promotion.writer_role, **copied), action="promote")
     store.revise(source_kind, promotion.id, {"status": "promoted"}, action="promote")
     return lifecycle.written(target, **{status_key: "promoted"})
+
+
+def _task(source: Row, store: Store) -> str | None:
+    """The task of what is promoted, or None where it was erased meanwhile."""
+    task_id = source["source_task_id"]
+    try:
+        if task_id is not None:
+            store.check_link(task_id, "task", "task_id")
+    except denial.ReferenceNotFound:
+        return None
+    return task_id
 
 
 # --- LEARNING -------------------------------------------------------------------------------------

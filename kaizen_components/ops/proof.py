@@ -13,7 +13,7 @@ from ..record import Field, Input
 from ..redaction import mask, scan
 from ..store import Store, blobs
 from . import criteria, lifecycle
-from .artifacts import Artifact, measure
+from .artifacts import Artifact, measure, refuse_live
 from .quality import Verification
 
 CriterionRef = Annotated[str, Bytes(1_000), Link("criterion")]
@@ -97,7 +97,7 @@ def _refuse_early(wanted: ProofRun, store: Store) -> Result:
     for criterion_id in wanted.criterion_id or ():
         store.get("criterion", criterion_id)
     for path in wanted.artifact or ():
-        paths.inside(store.plane, path)
+        refuse_live(store, path)
     return Result()
 
 
@@ -186,11 +186,13 @@ def _tests(ended: process.Ended) -> runners.Tests | None:
 
 
 def _file(store: Store, path: str) -> dict[str, Any]:
-    """Hash and size of a file that the command should have left; nulls where it did not."""
+    """Hash and size of a file that the command should have left; nulls where it did not, or left a way out of the project."""
     try:
         name, sha256, size = measure(store, path)
     except denial.FileNotFound:
         return {"path": paths.inside(store.plane, path)[1], "sha256": None, "bytes": None}
+    except denial.PathOutsideRepo:
+        return {"path": path, "sha256": None, "bytes": None}
     return {"path": name, "sha256": sha256, "bytes": size}
 
 

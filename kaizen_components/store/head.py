@@ -26,6 +26,8 @@ def read_head(plane: Plane) -> tuple[int, str] | None:
     """(seq, chain hash) from ledger.head, or None where it is missing or unreadable."""
     try:
         found = json.loads(plane.head.read_text(encoding="utf-8"))
-        return int(found["seq"]), str(found["chain_hash"])
-    except (OSError, ValueError, KeyError, TypeError):
+        seq, chain = found["seq"], found["chain_hash"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+    # What no ledger reaches is no head, and no number for an engine.
+    return (seq, chain) if type(seq) is int and 0 <= seq < 2**63 and isinstance(chain, str) else None

@@ -18,6 +18,10 @@ from .. import denial
 DEFAULT_TIMEOUT = 60.0
 
 
+# The file is emptied by whoever takes the lock: a link, which a cloned repository may hold, must not lead elsewhere.
+_SAFELY = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+
 class _Elapsed(Exception):
     """Raised by the alarm inside a blocking flock()."""
 
@@ -82,9 +86,9 @@ class PlaneLock:
 
     def _opened(self) -> int:
         if self._read_only:
-            return os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            return os.open(self.path, os.O_RDONLY | _SAFELY)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        return os.open(self.path, os.O_RDWR | os.O_CREAT | _SAFELY, 0o666)
 
     def _wait(self, seconds: float) -> None:
         """Take the lock or raise _Elapsed. Blocking flock() queues callers fairly; an alarm ends the wait."""
@@ -150,9 +154,11 @@ def holder(path: Path) -> dict[str, Any] | None:
     """Who holds a lock, as its file says: pid, op, since; None where it is free or says nothing."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    if not isinstance(found, dict) or type(found.get("pid")) is not int or not isinstance(found.get("op"), str):
+        return None
+    return found
 
 
 def is_alive(pid: int) -> bool:

@@ -152,7 +152,7 @@ def _pending(plane: Plane) -> dict[str, list[str]] | None:
         return {"ids": list(found["ids"]), "blobs": list(found["blobs"])}
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {"ids": [], "blobs": []}
 
 
@@ -182,9 +182,15 @@ def _unused_blobs(plane: Plane, connection: Connection, blobs: Iterable[str]) ->
         if not connection.execute("SELECT 1 FROM ledger WHERE instr(content, ?) LIMIT 1", (name,)):
             path = plane.base / name
             folders = (plane.blobs.resolve(), plane.reports.resolve())
-            if path.is_file() and any(path.resolve().is_relative_to(folder) for folder in folders):
+            if _is_spelled(plane, path, name) and any(path.resolve().is_relative_to(folder) for folder in folders):
                 unused.append(path)
     return unused
+
+
+def _is_spelled(plane: Plane, path: Path, name: str) -> bool:
+    """Whether a file's name is just this. Any text may name a file; one that names it in another way than the record
+    that owns it would have it deleted under its owner."""
+    return ".." not in path.parts and path.is_file() and name in {plane.relative(other) for other in path.parent.iterdir()}
 
 
 def _still_holds(path: Path, ids: Iterable[str]) -> bool:

@@ -88,7 +88,7 @@ def _copy(plane: Plane, target: Path) -> str | None:
             source = plane.database.with_name(plane.database.name + suffix)
             if source.exists():
                 shutil.copyfile(source, target.with_name(target.name + suffix))
-        return plane.head.read_bytes().decode("utf-8", "replace") if plane.head.exists() else None
+        return plane.head.read_bytes().decode("utf-8", "replace") if plane.head.is_file() else None
     except OSError as fault:
         raise denial.FileUnwritable(path=str(target), reason=fault.strerror or str(fault)) from fault
 

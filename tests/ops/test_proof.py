@@ -451,3 +451,25 @@ def test_in_a_worktree_the_copies_lie_in_the_shared_plane_and_can_be_verified(pl
     assert (plane / "AI/db/blobs" / reply["stdout_sha256"]).read_bytes() == b"hi\n"
     assert call("A5", "--id", reply["artifact_ids"][0])["match"] is True
     assert not (worktree / "AI").exists()
+
+
+# --- files that are none --------------------------------------------------------------------------
+
+
+def test_a_way_out_of_the_project_is_no_artifact_and_the_run_is_recorded_all_the_same(kz, plane, tmp_path):
+    (tmp_path / "outside.txt").write_text("not of the project")
+    link = str(plane / "made")
+    reply = kz("Q11", artifact=[link], _command=["ln", "-s", str(tmp_path / "outside.txt"), link])
+    assert (reply.code, reply["outcome"]) == (1, "inconclusive") and "is not there" in reply["message"]
+    assert observation(kz, reply)["files"] == [{"path": link, "sha256": None, "bytes": None}]
+
+
+@pytest.mark.parametrize("name", ["kaizen.db", "kaizen.db-wal", "ledger.head", "kaizen.lock", "search.db"])
+def test_a_file_that_changes_with_every_call_is_no_artifact(kz, plane, name):
+    kz.ok("K17", query="anything")
+    for path in (f"AI/db/{name}", str(plane / "AI" / "db" / name), f"AI/../AI/db/{name}"):
+        kz.denied("DENIED_PATH_LIVE", "A1", path=path)
+        kz.denied("DENIED_PATH_LIVE", "Q11", artifact=[path], _command=["true"])
+    backup = kz.ok("K3")["files"][0]["path"]
+    kz.ok("A1", path=backup)
+    kz.ok("V1", files=True)

@@ -246,3 +246,16 @@ def test_a_purge_on_a_full_disk_erases_all_or_nothing(kz, plane):
     kz.ok("V1")
     purge(kz, record)
     assert holding(plane) == []
+
+
+@pytest.mark.parametrize("spelling", ["{folder}/./{name}", "{folder}/../{last}/{name}", "{folder}//{name}"])
+def test_a_text_that_names_a_file_in_another_way_does_not_take_it_from_its_owner(kz, plane, spelling):
+    proof = kz.ok("Q11", _command=["echo", "evidence"])
+    blob = kz.ok("A3", id=proof["artifact_ids"][0])["record"]["path"]
+    report = kz.ok("R1")["path"]
+    for path in (blob, report):
+        folder, _, name = path.rpartition("/")
+        title = spelling.format(folder=folder, name=name, last=folder.rpartition("/")[2])
+        purge(kz, kz.ok("W38", title=title, summary="It names a file.")["id"])
+        assert (plane / path).is_file()
+    kz.ok("V1", files=True)

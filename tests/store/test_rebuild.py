@@ -42,6 +42,15 @@ def test_every_kind_of_record_comes_out_equal_row_for_row(kz, plane):
     kz.ok("V1")
 
 
+def test_a_zero_has_no_sign(kz, plane):
+    payload = '{"name": "n", "value": -0.0, "data_type": "numeric", "source": "human"}'
+    score = kz.ok("T2", payload_json=payload)["id"]
+    before = repr(canonical_dump(database(plane)))
+    assert str(kz.ok("K18", id=score)["record"]["value_num"]) == "0.0"
+    kz.ok("K12")
+    assert repr(canonical_dump(database(plane))) == before
+
+
 def test_the_plane_is_written_and_read_as_before(kz):
     task = kz.ok("W1", title="Before", summary="It was there.")
     kz.ok("K12")
