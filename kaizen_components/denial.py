@@ -57,13 +57,6 @@ class FlagConflict(Denial):
     required_action = "Give one of the two flags."
 
 
-class ActionUnknown(Denial):
-    """There is no such action."""
-
-    code = "DENIED_ACTION_UNKNOWN"
-    required_action = "Use one of the allowed actions."
-
-
 class KindInvalid(Denial):
     """There is no such kind of record here."""
 
@@ -356,12 +349,6 @@ class RecordNotFound(Denial):
     required_action = "Check the id with a list or query operation."
 
 
-class EvalCaseNotFound(RecordNotFound):
-    """There is no eval case with this id."""
-
-    code = "DENIED_EVAL_CASE_NOT_FOUND"
-
-
 class ReferenceNotFound(Denial):
     """A reference names a record that does not exist."""
 
@@ -515,14 +502,6 @@ class EnvironmentInvalid(Denial):
 
     code = "DENIED_ENVIRONMENT_INVALID"
     required_action = "Correct or unset the variable."
-
-
-class RunTimeout(Denial):
-    """The run took longer than it may."""
-
-    code = "DENIED_RUN_TIMEOUT"
-    exit_code = 1
-    required_action = "Raise --timeout, or make the run shorter."
 
 
 class BatchLine(Denial):
