@@ -516,3 +516,339 @@ class Uncommitted(Denial):
 
     code = "DENIED_UNCOMMITTED"
     required_action = "Run this operation by itself, not in one transaction with others."
+
+
+# --- evidence ------------------------------------------------------------------------------------
+
+
+class UnsupportedMedia(Denial):
+    """No reader takes files of this kind."""
+
+    code = "DENIED_UNSUPPORTED_MEDIA"
+    required_action = "Pass a text, Markdown, HTML, CSV, PDF, DOCX or XLSX file, or convert it to one of these."
+
+
+class FileTooLarge(Denial):
+    """The file is larger than what is read at once."""
+
+    code = "DENIED_FILE_TOO_LARGE"
+    required_action = "Split the file, or raise the limit that is named here."
+
+
+class DocumentUnreadable(Denial):
+    """The file is damaged, or is not what its name says."""
+
+    code = "DENIED_DOCUMENT_UNREADABLE"
+    required_action = "Open the file in its own program, save it again, and pass that."
+
+
+class PdfEncrypted(Denial):
+    """The PDF is encrypted."""
+
+    code = "DENIED_PDF_ENCRYPTED"
+    required_action = "Save a copy without the password and pass that."
+
+
+class PdfTooManyPages(Denial):
+    """The PDF has more pages than are read at once."""
+
+    code = "DENIED_PDF_TOO_MANY_PAGES"
+    required_action = "Split the PDF, or raise KAIZEN_MAX_PDF_PAGES."
+
+
+class PdfUnreadable(DocumentUnreadable):
+    """The PDF is damaged, or is no PDF."""
+
+    code = "DENIED_PDF_UNREADABLE"
+
+
+class PdfNoText(Denial):
+    """The PDF holds no text, only pictures of it."""
+
+    code = "DENIED_PDF_NO_TEXT"
+    required_action = "Run a text recognition over it (ocrmypdf, for one) and pass the result."
+
+
+class NoBlocks(Denial):
+    """The document has no text to cut."""
+
+    code = "DENIED_NO_BLOCKS"
+    required_action = "Ingest a document that holds text."
+
+
+class ChunkerUnsupported(Denial):
+    """There is no such chunker."""
+
+    code = "DENIED_CHUNKER_UNSUPPORTED"
+    required_action = "Use one of the allowed chunkers."
+
+
+class AddressRefused(Denial):
+    """The address is not a public one."""
+
+    code = "DENIED_ADDRESS_REFUSED"
+    required_action = "Pass --allow-private where a local address is really meant."
+
+
+class FetchFailed(Denial):
+    """The page could not be fetched."""
+
+    code = "DENIED_FETCH_FAILED"
+    required_action = "Check the address and try again."
+
+
+# --- models --------------------------------------------------------------------------------------
+
+
+class BackendUnconfigured(Denial):
+    """No backend is configured for this."""
+
+    code = "DENIED_BACKEND_UNCONFIGURED"
+    required_action = "Set the variables named here; setup/OLLAMA.md and setup/PYTORCH.md show how."
+
+
+class BackendUnreachable(Denial):
+    """The backend does not answer."""
+
+    code = "DENIED_BACKEND_UNAVAILABLE"
+    required_action = "Start it, or correct its address; B1 model-doctor tries all of them."
+
+
+class BackendHttp(Denial):
+    """The backend answered with an error."""
+
+    code = "DENIED_BACKEND_HTTP"
+    required_action = "Read `reason`; B1 model-doctor tries the backend."
+
+
+class BackendMalformed(Denial):
+    """The backend answered with something else than was asked for."""
+
+    code = "DENIED_BACKEND_MALFORMED"
+    required_action = "Check that the address is the right one and that the model can do this."
+
+
+class BackendModel(Denial):
+    """The model cannot be loaded."""
+
+    code = "DENIED_BACKEND_MODEL"
+    required_action = "Correct the variable that names the model."
+
+
+class EndpointInsecure(Denial):
+    """Plain http to another machine would show everything to everyone in between."""
+
+    code = "DENIED_ENDPOINT_INSECURE"
+    required_action = "Use https, or set KAIZEN_ALLOW_INSECURE_HTTP=1 where the network is trusted."
+
+
+class EmbedEmpty(Denial):
+    """There is nothing to embed or to search."""
+
+    code = "DENIED_EMBED_EMPTY"
+    required_action = "Pass a text with words in it."
+
+
+class EmbedMismatch(Denial):
+    """The model gives vectors of another size than its index holds."""
+
+    code = "DENIED_EMBED_MISMATCH"
+    required_action = "Prune that index (B7 --prune --model MODEL) and embed again (B3)."
+
+
+class EmbedIndexAbsent(Denial):
+    """There are no vectors of this model."""
+
+    code = "DENIED_EMBED_INDEX_ABSENT"
+    required_action = "Make them: python kaizen.py B3"
+
+
+class EmbedIndexIncomplete(Denial):
+    """Not everything has a vector of this model yet."""
+
+    code = "DENIED_EMBED_INDEX_INCOMPLETE"
+    required_action = "Complete it: python kaizen.py B3"
+
+
+class PruneActive(Denial):
+    """The index in use is not pruned."""
+
+    code = "DENIED_PRUNE_ACTIVE"
+    required_action = "Activate another one first: B7 --activate --model MODEL."
+
+
+class PruneTarget(Denial):
+    """It is not said what to prune."""
+
+    code = "DENIED_PRUNE_TARGET"
+    required_action = "Pass --model MODEL, --previous or --all-but-active."
+
+
+class ModelRequired(Denial):
+    """A model is required."""
+
+    code = "DENIED_MODEL_REQUIRED"
+    required_action = "Pass --model MODEL; B7 lists them."
+
+
+class PromptRequired(Denial):
+    """A prompt is required."""
+
+    code = "DENIED_PROMPT_REQUIRED"
+    required_action = 'Pass --prompt "what to ask".'
+
+
+class PiiTextRequired(Denial):
+    """A text to scan is required."""
+
+    code = "DENIED_PII_TEXT_REQUIRED"
+    required_action = "Pass one of --prompt, --body or --path."
+
+
+class CandidateRequired(Denial):
+    """A candidate is required."""
+
+    code = "DENIED_CANDIDATE_REQUIRED"
+    required_action = "Pass the candidate."
+
+
+class RubricRequired(Denial):
+    """A rubric is required."""
+
+    code = "DENIED_RUBRIC_REQUIRED"
+    required_action = "Pass --query RUBRIC, --expected-json JSON or --eval-case-id ID."
+
+
+class EvalCaseNotFound(Denial):
+    """There is no such eval case."""
+
+    code = "DENIED_EVAL_CASE_NOT_FOUND"
+    exit_code = 1
+    required_action = "Pass the id of an eval case; Q14 lists them."
+
+
+# --- the lab -------------------------------------------------------------------------------------
+
+
+class ContractRequired(Denial):
+    """A contract is required: the name of what is to be improved."""
+
+    code = "DENIED_CONTRACT_REQUIRED"
+    required_action = 'Pass --contract "what is to be improved".'
+
+
+class NoEvalCases(Denial):
+    """There are no eval cases to judge by."""
+
+    code = "DENIED_NO_EVAL_CASES"
+    required_action = "Record one: Q3 --title TITLE --summary SUMMARY."
+
+
+class DedupKind(Denial):
+    """Records of this kind are not compared."""
+
+    code = "DENIED_DEDUP_KIND"
+    required_action = "Use --kind gotcha, learned, learning or evidence."
+
+
+# --- generative runs -----------------------------------------------------------------------------
+
+
+class WorkflowType(Denial):
+    """The file is no workflow in API format."""
+
+    code = "DENIED_WORKFLOW_TYPE"
+    required_action = "Export it from ComfyUI in API format: Workflow, Export (API)."
+
+
+class WorkflowRejected(Denial):
+    """The server rejected the workflow."""
+
+    code = "DENIED_WORKFLOW_REJECTED"
+    required_action = "Correct what `errors` names and submit it again."
+
+
+class WorkflowNodesUnknown(Denial):
+    """The server does not know some nodes of the workflow."""
+
+    code = "DENIED_WORKFLOW_NODES_UNKNOWN"
+    required_action = "Install the custom nodes named here on the server."
+
+
+class AssetMissing(Denial):
+    """A model or an image that the workflow names is not on the server."""
+
+    code = "DENIED_ASSET_MISSING"
+    required_action = "Put the files named here where the server looks for them."
+
+
+class PromptPlaceholderMissing(Denial):
+    """The workflow has no place for the prompt."""
+
+    code = "DENIED_PROMPT_PLACEHOLDER_MISSING"
+    required_action = "Put {{prompt}} where the prompt belongs in the workflow."
+
+
+class SeedRequired(Denial):
+    """A seed is required, so that both routes do the same."""
+
+    code = "DENIED_SEED_REQUIRED"
+    required_action = "Pass --seed NUMBER."
+
+
+class ActionRequired(Denial):
+    """An action is required."""
+
+    code = "DENIED_ACTION_REQUIRED"
+    required_action = "Pass --action with one of the allowed words."
+
+
+class ActionUnknown(Denial):
+    """There is no such action."""
+
+    code = "DENIED_ACTION_UNKNOWN"
+    required_action = "Use one of the allowed actions."
+
+
+class CandidateUnknown(Denial):
+    """There is no such candidate."""
+
+    code = "DENIED_CANDIDATE_UNKNOWN"
+    required_action = "Use one of the allowed candidates."
+
+
+class RunTimeout(Denial):
+    """The run did not end in time."""
+
+    code = "DENIED_RUN_TIMEOUT"
+    exit_code = 1
+    required_action = "Raise --timeout, or look at the server."
+
+
+class RuntimeMissing(Denial):
+    """There is no ComfyUI here to run."""
+
+    code = "DENIED_RUNTIME_MISSING"
+    exit_code = 1
+    required_action = "Set KAIZEN_COMFYUI_HOME to its folder; setup/COMFYUI.md shows how to get one."
+
+
+class RuntimeAlreadyRunning(Denial):
+    """The runtime is running already."""
+
+    code = "DENIED_RUNTIME_ALREADY_RUNNING"
+    required_action = "Use it as it is, or stop it first: Y6 --action stop."
+
+
+class McpNotPinned(Denial):
+    """No MCP server is pinned for this plane."""
+
+    code = "DENIED_MCP_NOT_PINNED"
+    required_action = "Compare the candidates and pin one: Y7 --action bakeoff."
+
+
+class McpAdapterUnconfirmed(Denial):
+    """The MCP server has no tool that runs a workflow as it is given."""
+
+    code = "DENIED_MCP_ADAPTER_UNCONFIRMED"
+    required_action = "Look at what it offers (Y7 --action doctor --candidate NAME), or use --route api."

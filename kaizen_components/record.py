@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, TypeVar, dataclass_transform
 from . import denial
 from .fields import Json, Role, Rule, Status, choices, flag_name
 from .hashing import canonical
-from .redaction import PERSONAL_KINDS, kinds
+from .redaction import kinds, personal_kinds
 
 # The one definition of what is over: every other status is open.
 CLOSED = frozenset(
@@ -157,6 +157,8 @@ class Record(Input):
     prefix: ClassVar[str] = ""
     version: ClassVar[int] = 1
     task_column: ClassVar[str | None] = None
+    # Records of this kind can be open or done; of others nobody asks which are open.
+    is_work: ClassVar[bool] = True
 
     status: Status = Field(default="recorded", flagged=False, description="Where the record stands")
     writer_role: Role = Field(default="agent", flagged=False, description="Who writes: agent, human, verifier ...")
@@ -240,7 +242,7 @@ def personal_data(values: Mapping[str, Any]) -> str | None:
     """JSON of field -> kinds of personal data, the mark by which an export masks them; None where there is none."""
     found: dict[str, list[str]] = {}
     for name, value in values.items():
-        if isinstance(value, str) and (held := [kind for kind in kinds(value, personal=True) if kind in PERSONAL_KINDS]):
+        if isinstance(value, str) and (held := personal_kinds(value)):
             found[name] = held
     return canonical(found) if found else None
 

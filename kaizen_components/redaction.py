@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 # A key that stands inside a longer run of base64 or hex is data, not a key: hence the borders. The letter of an escaped
@@ -231,16 +231,20 @@ _SECRET_SIGNS: tuple[tuple[str, _Finder, str], ...] = (
     *((sign, _at_name, "assigned_secret") for sign in _NAMED),
     ("--", _at_flag, "assigned_secret"),
 )
-_ALL_SIGNS = (*_SECRET_SIGNS, *((sign, _in_line, kind) for kind, (signs, _) in _PERSONAL.items() for sign in signs))
+_PERSONAL_SIGNS = tuple((sign, _in_line, kind) for kind, (signs, _) in _PERSONAL.items() for sign in signs)
+_ALL_SIGNS = (*_SECRET_SIGNS, *_PERSONAL_SIGNS)
 
 
 def scan(text: str, *, personal: bool = True) -> list[Finding]:
     """Findings in a text, in order; `personal` adds home paths and e-mail addresses to the secrets."""
+    return _found(text, _ALL_SIGNS if personal else _SECRET_SIGNS)
+
+
+def _found(text: str, signs: Sequence[tuple[str, _Finder, str]]) -> list[Finding]:
     lowered = text.lower()
     if len(lowered) != len(text):
         # One letter becomes two when lowered, and offsets would be wrong.
         lowered = text.replace("\u0130", "I").lower()
-    signs = _ALL_SIGNS if personal else _SECRET_SIGNS
     present = [entry for entry in signs if entry[0] in lowered]
     found = {finding for sign, finder, kind in present for finding in finder(text, lowered, sign, kind)}
     return sorted(found, key=lambda finding: (finding.start, finding.end))
@@ -249,6 +253,12 @@ def scan(text: str, *, personal: bool = True) -> list[Finding]:
 def kinds(text: str, *, personal: bool = True) -> list[str]:
     """Kinds of findings in a text and, where it is JSON, behind its escapes: each once."""
     found = [finding.kind for reading in _readings(text) for finding in scan(reading, personal=personal)]
+    return list(dict.fromkeys(found))
+
+
+def personal_kinds(text: str) -> list[str]:
+    """Kinds of personal data alone in a text and, where it is JSON, behind its escapes: each once."""
+    found = [finding.kind for reading in _readings(text) for finding in _found(reading, _PERSONAL_SIGNS)]
     return list(dict.fromkeys(found))
 
 

@@ -197,7 +197,10 @@ case $mode in
     exec "$python" support_scripts/demo.py
     ;;
   test)
-    install test "$checkout/requirements-kaizen.txt" "$checkout/requirements-test.txt"
+    # What is optional is tested as well.
+    files=()
+    for name in kaizen evidence pytorch mcp test; do files+=("$checkout/requirements-$name.txt"); done
+    install test "${files[@]}"
     cd -- "$checkout"
     # One run shows every fault; pytest speaks last.
     check "ruff check" -m ruff check

@@ -32,6 +32,10 @@ FAMILIES = {
     "A": "Artifacts",
     "X": "Private policy",
     "T": "Traces and scores",
+    "E": "Evidence: documents, chunks, search",
+    "O": "The improvement lab",
+    "B": "Model backends",
+    "Y": "Generative runs and gateways",
 }
 
 BOOTSTRAP = '''"""Index (bootstrap)."""

@@ -62,6 +62,9 @@ def populate(kz: Any, root: Path) -> dict[str, str]:
     add("trace_event", "T1", kind="tool_call", summary="Ran the linter.", **t)
     score = '{"name": "accuracy", "value": 0.5, "data_type": "numeric", "source": "human", "trace_event_id": "%s"}'
     add("eval_score", "T2", payload_json=score % ids["trace_event"])
+    add("improvement_proposal", "O2", contract="prompts", title="Shorter", summary="Say less.")
+    add("gateway_event", "Y10", event_type="failover", status="switched", summary="The first endpoint timed out.")
+    ids["setting"] = kz.ok("K24", name="team", value="platform")["id"]
     return ids
 
 
@@ -219,6 +222,23 @@ def cases(ids: dict[str, str]) -> dict[str, dict[str, Any]]:
         "K10": {},
         "K12": {},
         "K17": {"query": "login"},
+        "K24": {"name": "team", "value": "tools"},
+        "K25": {},
+        "K26": by_id("setting"),
+        "K27": by_id("setting", **why),
+        "E7": {},
+        "O2": {"contract": "prompts", "title": "Longer", "summary": "Say more."},
+        "O6": {"contract": "prompts"},
+        "O7": by_id("improvement_proposal"),
+        "O8": by_id("improvement_proposal", status="accepted"),
+        "O9": by_id("improvement_proposal", **why),
+        "B8": {},
+        "Y3": {},
+        "Y10": {"event_type": "budget", "status": "refused", "summary": "The budget of the day is spent."},
+        "Y11": {},
+        "Y12": by_id("gateway_event"),
+        "Y13": by_id("gateway_event", status="recovered"),
+        "Y14": by_id("gateway_event", **why),
         "K21": by_id("note", reason="It held a secret.", confirm=ids["note"]),
     }
     return found

@@ -150,3 +150,43 @@ def process(plane: Path):
         return subprocess.run([sys.executable, str(ROOT / "kaizen.py"), *argv], capture_output=True, text=True, **options)
 
     return start
+
+
+@pytest.fixture
+def model_server():
+    """A server that speaks the OpenAI protocol on loopback; see models.ModelServer."""
+    import models
+
+    with models.running() as server:
+        yield server
+
+
+@pytest.fixture
+def embedding(model_server, monkeypatch: pytest.MonkeyPatch):
+    """The lane embedding, configured to the server."""
+    monkeypatch.setenv("KAIZEN_EMBED_BACKEND", "ollama")
+    monkeypatch.setenv("KAIZEN_EMBED_MODEL", "fake")
+    monkeypatch.setenv("KAIZEN_EMBED_BASE_URL", model_server.url)
+    return model_server
+
+
+@pytest.fixture
+def text_model(model_server, monkeypatch: pytest.MonkeyPatch):
+    """The lane text, configured to the server."""
+    monkeypatch.setenv("KAIZEN_TEXT_BACKEND", "ollama")
+    monkeypatch.setenv("KAIZEN_LLM_MODEL", "fake")
+    monkeypatch.setenv("KAIZEN_LLM_BASE_URL", model_server.url)
+    return model_server
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch):
+    """without("pypdf", "docx") makes packages as if they were not installed."""
+
+    def hide(*names: str) -> None:
+        for name in names:
+            for loaded in [module for module in sys.modules if module == name or module.startswith(name + ".")]:
+                monkeypatch.delitem(sys.modules, loaded)
+            monkeypatch.setitem(sys.modules, name, None)
+
+    return hide

@@ -3,7 +3,7 @@
 import importlib.util
 from typing import Any
 
-from .. import denial, payloads
+from .. import denial
 from ..fields import JsonAny, JsonObject, RawText, parse_json
 from ..op import Result, op
 from ..record import Field, Input, judge, model
@@ -46,7 +46,7 @@ def output_validate(given: Validation) -> Result:
         return Result(schemas=names(), jsonschema_accelerator=accelerator)
     if given.kind not in names():
         raise denial.SchemaUnknownType(record_type=given.kind, allowed=names())
-    cls = schema_of(given.kind)
+    cls = record_class(given.kind)
     if given.show:
         return Result(record_type=given.kind, schema=model(cls).model_json_schema())
     payload = _payload(given)
@@ -62,14 +62,7 @@ def output_validate(given: Validation) -> Result:
 
 def names() -> list[str]:
     """Names of the record schemas."""
-    return sorted(
-        [kind for kind in _index.KINDS if kind != "plane"] + [name for name in payloads.SCHEMAS if name not in _index.KINDS]
-    )
-
-
-def schema_of(name: str) -> type[Input]:
-    """The class behind a schema's name."""
-    return record_class(name) if name in _index.KINDS else payloads.SCHEMAS[name]
+    return sorted(kind for kind in _index.KINDS if kind != "plane")
 
 
 def _payload(given: Validation) -> Any:

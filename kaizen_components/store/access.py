@@ -27,6 +27,8 @@ class Access:
         self.warnings: list[str] = []
         self._using = ENGINES[using] if using else None
         self._unwritable: denial.FileUnwritable | None = None
+        # The plane lacks tables of this Kaizen until its first write.
+        self._older = False
         self._lock: PlaneLock | None = None
         self._connection: Connection | None = None
 
@@ -97,6 +99,7 @@ class Access:
         application, version = found
         if application != APPLICATION_ID:
             refuse_foreign(self.plane, found)
+        self._older = version < schema.SCHEMA_VERSION
         if version != schema.SCHEMA_VERSION:
             self.warnings.append(
                 f"The plane has schema version {version}, this Kaizen knows {schema.SCHEMA_VERSION}; see K2 schema-status."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from .connection import Connection
@@ -19,5 +20,18 @@ def m001_record_core(connection: Connection) -> None:
     """The first schema. A new plane is made whole from schema.sql, so there is nothing to do."""
 
 
+def m002_evidence(connection: Connection) -> None:
+    """Tables for evidence, the lab, generative runs, gateways, scans for personal data and settings."""
+    _run(connection, "m002_evidence.sql")
+
+
+def _run(connection: Connection, name: str) -> None:
+    """Execute the statements of a file beside this one; no statement in it holds a semicolon of its own."""
+    text = (Path(__file__).parent / name).read_text(encoding="utf-8")
+    for statement in text.split(";"):
+        if statement.strip():
+            connection.write(statement)
+
+
 # Entries of older kind versions stay as they are and stay verifiable; a step changes tables, never the ledger.
-MIGRATIONS = [Migration(1, m001_record_core)]
+MIGRATIONS = [Migration(1, m001_record_core), Migration(2, m002_evidence)]

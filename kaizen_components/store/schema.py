@@ -7,10 +7,10 @@ from typing import Any
 from ..fields import Count, Hash, Label
 from ..record import BLOCKING, CLOSED, Field, Record
 
-SCHEMA_VERSION = 1
-MIGRATION_ID = "m001_record_core"
+SCHEMA_VERSION = 2
+MIGRATION_ID = "m002_evidence"
 # The oldest schema version whose writers may still write to a plane of this version.
-OLDEST_WRITER = 1
+OLDEST_WRITER = 2
 
 
 class PlaneRecord(Record, kind="plane", table="schema_version", prefix="plane"):
@@ -148,7 +148,8 @@ def table_ddl(cls: type[Record]) -> str:
     text += f"CREATE INDEX {cls.table}_created ON {cls.table} (created_seq);\n"
     # Open records are read in this order at the start of every session.
     order = "priority_rank, created_seq" if "priority_rank" in own else "created_seq"
-    text += f"CREATE INDEX {cls.table}_open ON {cls.table} (is_open, {order});\n"
+    if cls.is_work:
+        text += f"CREATE INDEX {cls.table}_open ON {cls.table} (is_open, {order});\n"
     text += f"CREATE INDEX {cls.table}_test ON {cls.table} (is_test) WHERE is_test = 1;\n"
     if cls.record_kind == "verification":
         text += f"CREATE INDEX {cls.table}_blocking ON {cls.table} (created_seq) WHERE is_blocking = 1;\n"

@@ -36,6 +36,9 @@ _SNIPPET_WORDS, _SNIPPET_CHARACTERS = 20, 140
 # Long texts are no filters; they stand in the columns that are searched.
 _NO_FILTERS = frozenset({"title", "summary", "body"})
 
+# Kinds that have a text to search; a newer Kaizen may have written kinds unknown here.
+SEARCHED = tuple(kind for kind, entry in _index.KINDS.items() if entry.search)
+
 # docs is what is mostly chosen by, and stays narrow; texts is what is searched, with the other columns as JSON; words is
 # the index of their stems; chunks holds every run of text between blanks, without case, so that a piece of a word is
 # found, or known to be nowhere, without reading the texts.
@@ -399,7 +402,7 @@ class Index:
     def _behind(self, store: Store) -> tuple[tuple[int, str], list[Row]]:
         """Where the index stands, and the next entries behind that; _Worthless where the ledger is another one."""
         seq, chain = position = self._position()
-        entries = store.entries_after(max(seq - 1, 0), CHUNK)
+        entries = store.entries_after(max(seq - 1, 0), CHUNK, kinds=SEARCHED)
         if seq and (not entries or (entries[0]["seq"], entries[0]["chain_hash"]) != position):
             raise _Worthless
         return (seq, chain), entries[1:] if seq else entries
@@ -419,7 +422,7 @@ class Index:
         if any(self._db.execute("SELECT 1 FROM docs WHERE record_id = ?", (record_id,)).get for record_id in purged):
             # What was erased must not be left anywhere in the file: only a new one is sure of that.
             raise _Worthless
-        kept = [entry for record_id, entry in newest.items() if record_id not in purged and _is_searched(entry["kind"])]
+        kept = [entry for record_id, entry in newest.items() if record_id not in purged and entry["kind"] in SEARCHED]
         documents = [_document(entry) for entry in kept]
         self._db.executemany(PUT_DOC, (document for document, _ in documents))
         self._db.executemany(PUT_TEXT, ((document[0], *texts) for document, texts in documents))
@@ -515,11 +518,6 @@ class Index:
 def _format() -> str:
     """What an index of this Kaizen is made like: its tables and the fields that go into them."""
     return f"{FORMAT}:{sha256(repr(sorted((kind, entry.search) for kind, entry in _index.KINDS.items())))}"
-
-
-def _is_searched(kind: str) -> bool:
-    """Whether records of a kind have a text to search; a newer Kaizen may have written kinds unknown here."""
-    return kind in _index.KINDS and bool(_index.KINDS[kind].search)
 
 
 def _document(entry: Row) -> tuple[tuple[Any, ...], tuple[str, ...]]:

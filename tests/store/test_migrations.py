@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -22,9 +24,9 @@ def newer(monkeypatch):
     def second(connection):
         connection.write("CREATE INDEX notes_title ON notes (title)")
 
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 2)
-    monkeypatch.setattr(schema, "MIGRATION_ID", "m002_titles")
-    monkeypatch.setattr(migrations, "MIGRATIONS", [*migrations.MIGRATIONS, migrations.Migration(2, second)])
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", 3)
+    monkeypatch.setattr(schema, "MIGRATION_ID", "m003_titles")
+    monkeypatch.setattr(migrations, "MIGRATIONS", [*migrations.MIGRATIONS, migrations.Migration(3, second)])
 
 
 def test_the_first_write_of_a_newer_kaizen_migrates_after_a_copy(kz, plane, engine, request):
@@ -34,12 +36,12 @@ def test_the_first_write_of_a_newer_kaizen_migrates_after_a_copy(kz, plane, engi
     after = kz.ok("W1", title="New", summary="Written after.")
     assert after["seq"] == before["seq"] + 2
     entry = kz.ok("K23", seq=before["seq"] + 1)["record"]
-    assert (entry["op"], entry["kind"], entry["content"]["record"]["schema_version"]) == ("migrate", "plane", 2)
-    [copy] = (plane / "AI/db/backups").glob("before-schema-2-*/kaizen.db")
+    assert (entry["op"], entry["kind"], entry["content"]["record"]["schema_version"]) == ("migrate", "plane", 3)
+    [copy] = (plane / "AI/db/backups").glob("before-schema-3-*/kaizen.db")
     with sqlite3.connect(copy) as old:
         assert old.execute("SELECT COUNT(*) FROM tasks").fetchone() == (1,)
     with sqlite3.connect(plane / "AI/db/kaizen.db") as new:
-        assert new.execute("PRAGMA user_version").fetchone() == (2,)
+        assert new.execute("PRAGMA user_version").fetchone() == (3,)
         assert new.execute("SELECT name FROM sqlite_master WHERE name = 'notes_title'").fetchone()
     assert kz.ok("W9")["count"] == 2
 
@@ -52,8 +54,8 @@ def test_a_step_that_fails_leaves_the_plane_as_it_was(kz, plane, engine, monkeyp
         raise RuntimeError("half way")
 
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "SCHEMA_VERSION", 2)
-        patch.setattr(migrations, "MIGRATIONS", [migrations.Migration(2, breaks)])
+        patch.setattr(schema, "SCHEMA_VERSION", 3)
+        patch.setattr(migrations, "MIGRATIONS", [migrations.Migration(3, breaks)])
         assert kz("W1", title="New", summary="Refused.")["code"] == "ERROR_UNEXPECTED"
     assert kz.ok("V1")["status"] == "OK"
     assert kz.ok("W1", title="New", summary="Works again.")["seq"] == 3
@@ -61,11 +63,11 @@ def test_a_step_that_fails_leaves_the_plane_as_it_was(kz, plane, engine, monkeyp
 
 def test_an_older_kaizen_reads_and_does_not_write(kz, plane, engine, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "SCHEMA_VERSION", 2)
-        patch.setattr(schema, "OLDEST_WRITER", 2)
+        patch.setattr(schema, "SCHEMA_VERSION", 3)
+        patch.setattr(schema, "OLDEST_WRITER", 3)
         kz.ok("W1", title="New", summary="Written by a newer one.")
     reply = kz.ok("W9")
-    assert reply["count"] == 1 and "schema version 2" in reply["warnings"][0]
+    assert reply["count"] == 1 and "schema version 3" in reply["warnings"][0]
     assert kz.denied("DENIED_SCHEMA_STATUS", "W1", title="Old", summary="Refused.")["exit_code"] == 1
 
 
@@ -96,3 +98,35 @@ def test_a_lost_plane_is_not_replaced_by_an_empty_one(kz, plane, engine):
     kz.denied("DENIED_PLANE_DAMAGED", "W1", title="Second", summary="Two.")
     assert not (plane / "AI/db/kaizen.db").exists()
     assert creation.with_journal(plane / "AI/db/kaizen.db")[0].name == "kaizen.db"
+
+
+@pytest.fixture
+def old_plane(plane):
+    """A plane as the first schema made it: one record of every kind that it knew."""
+    data = Path(__file__).parent.parent / "data" / "plane-schema-1.db.gz"
+    (plane / "AI/db").mkdir(parents=True)
+    (plane / "AI/db/kaizen.db").write_bytes(gzip.decompress(data.read_bytes()))
+    return plane
+
+
+def test_a_plane_of_the_first_schema_is_read_as_it_is(kz, old_plane, engine):
+    reply = kz.ok("W9")
+    assert reply["count"] == 1 and "schema version 1" in reply["warnings"][0]
+    assert kz.ok("O6")["records"] == [] == kz.ok("E7")["records"]
+    kz.denied("DENIED_RECORD_NOT_FOUND", "O7", id="ip_20260101000000_0123456789")
+    assert kz.ok("K2")["schema"]["schema_version"] == 1
+
+
+def test_its_first_write_brings_it_to_the_schema_of_a_new_one(kz, old_plane, engine, tmp_path, monkeypatch):
+    kz.ok("O2", contract="prompts", title="Shorter", summary="Say less.")
+    assert kz.ok("O6")["count"] == 1
+    assert kz.ok("V1")["status"] == "OK" and kz.ok("K1", integrity=True)["schema"]["schema_ok"]
+    monkeypatch.setenv("KAIZEN_REPO_ROOT", str(tmp_path / "new"))
+    kz.ok("K1")
+    assert _schema(old_plane / "AI/db/kaizen.db") == _schema(tmp_path / "new/AI/db/kaizen.db")
+
+
+def _schema(path):
+    with sqlite3.connect(path) as database:
+        rows = database.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'")
+        return {name: "".join(sql.split()).replace(chr(34), "") for name, sql in rows}

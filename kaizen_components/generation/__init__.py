@@ -1,0 +1,1 @@
+"""Generation: runs of generative workflows, with what they were made of and what came out."""
