@@ -45,6 +45,10 @@ class Plane:
         return self.folder / "search.db"
 
     @property
+    def vectors(self) -> Path:
+        return self.folder / "vectors.db"
+
+    @property
     def exports(self) -> Path:
         return self.folder / "exports"
 
@@ -70,7 +74,7 @@ class Plane:
 
     def is_live(self, path: Path) -> bool:
         """Whether a file is one that Kaizen itself changes from call to call."""
-        names = (self.database.name, self.lock.name, self.head.name, self.search.name, "vectors.db")
+        names = (self.database.name, self.lock.name, self.head.name, self.search.name, self.vectors.name)
         return path.parent == self.folder.resolve() and path.name.startswith(names)
 
     def relative(self, path: Path) -> str:

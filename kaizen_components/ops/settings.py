@@ -4,6 +4,7 @@ from ..backends.records import Setting
 from ..fields import Phrase, RawText
 from ..op import Result, op
 from ..record import Field, Input
+from ..settings import put
 from ..store import Store
 from . import lifecycle
 from .lifecycle import Listing, Retirement, Target, listing
@@ -17,22 +18,6 @@ class Choice(Input):
 
     name: Phrase = Field(description="Name of the setting")
     value: RawText = Field(description="Its value")
-
-
-def current(store: Store, name: str) -> str | None:
-    """The value of a setting that is in force; None where there is none."""
-    rows = store.list("setting", {"name": name, "is_open": 1}, limit=1, columns=("value",))
-    return rows[0]["value"] if rows else None
-
-
-def put(store: Store, name: str, value: str) -> dict[str, object]:
-    """Set a setting: its row, which stays as it is where it has that value already."""
-    rows = store.list("setting", {"name": name, "is_open": 1}, limit=1)
-    if not rows:
-        return store.add(Setting(name=name, value=value))
-    if rows[0]["value"] == value:
-        return rows[0]
-    return store.revise("setting", rows[0]["id"], {"value": value})
 
 
 @op("K24", "setting-set", writes=True, keywords="configure choice option plane", example="--name team --value platform")

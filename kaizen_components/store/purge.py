@@ -14,7 +14,7 @@ from .. import denial
 from ..call import Result
 from ..ops import _index
 from ..paths import Plane
-from . import Row, Store, files, links
+from . import Row, Store, files, links, vectors
 from .backup import all_backups, holds
 from .connection import Connection
 from .creation import abandoned, with_journal
@@ -157,7 +157,7 @@ def _pending(plane: Plane) -> dict[str, list[str]] | None:
 
 
 def _sweep(plane: Plane, connection: Connection, pending: dict[str, list[str]]) -> dict[str, Any]:
-    """Leave nothing of what was erased: free pages, journal, search index, exports, blobs, copies under way."""
+    """Leave nothing of what was erased: free pages, journal, search index, vectors, exports, blobs, copies under way."""
     connection.execute("PRAGMA secure_delete=ON")
     connection.write("VACUUM")
     connection.checkpoint()
@@ -165,6 +165,7 @@ def _sweep(plane: Plane, connection: Connection, pending: dict[str, list[str]]) 
     deleted = list(dict.fromkeys([*_mentioning(plane, erased), *_unused_blobs(plane, connection, pending["blobs"])]))
     for path in [*deleted, *abandoned(plane), *with_journal(plane.search)]:
         path.unlink(missing_ok=True)
+    vectors.erase(plane.vectors, erased)
     (plane.folder / PENDING).unlink(missing_ok=True)
     answer: dict[str, Any] = {
         "files_deleted": [plane.relative(path) for path in deleted],

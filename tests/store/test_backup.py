@@ -16,6 +16,7 @@ from dump import canonical_dump
 from killing import killed
 
 from kaizen_components.hashing import file_sha256
+from kaizen_components.store import schema
 
 
 @pytest.fixture(params=["turso", "sqlite"], autouse=True)
@@ -41,7 +42,7 @@ def test_a_backup_is_one_file_and_its_manifest(kz, plane):
     assert manifest["files"] == reply["files"]
     assert (reply["files"][0]["sha256"], reply["files"][0]["bytes"]) == file_sha256(folder / "kaizen.db")
     assert manifest["ledger"] == reply["ledger"] == {"seq": task["seq"], "chain_hash": task["chain_hash"]}
-    assert manifest["schema_version"] == 1
+    assert manifest["schema_version"] == schema.SCHEMA_VERSION
 
 
 def test_any_sqlite_tool_reads_a_backup(kz, plane):

@@ -67,10 +67,10 @@ def test_percent_and_underscore_mean_themselves(kz, query):
 
 
 @pytest.mark.parametrize(
-    "query", ["snake", "case", "snake_case", "SNAKE_CASE", "pkg", "mod", "pkg.mod", "--dry-run", "c++", "path/to/it"]
+    "query", ["snake", "case", "snake_case", "SNAKE_CASE", "pkg", "mod", "pkg.mod", "--cold-run", "c++", "path/to/it"]
 )
 def test_code_is_found_by_its_parts_and_as_a_whole(kz, query):
-    one = note(kz, "Call snake_case from pkg.mod with --dry-run in C++ at path/to/it")
+    one = note(kz, "Call snake_case from pkg.mod with --cold-run in C++ at path/to/it")
     note(kz, "Something else")
     assert found(kz, query) == [one]
 
@@ -210,7 +210,7 @@ def test_of_equals_the_newest_stands_first(kz):
 
 
 def test_of_very_many_matches_the_newest_are_ranked(kz, monkeypatch):
-    monkeypatch.setattr(search, "MOST_RANKED", 4)
+    monkeypatch.setattr(search.answering, "MOST_RANKED", 4)
     oldest = note(kz, "cache cache cache", "cache", "cache")
     newer = [note(kz, "Filler", body="The cache is one word among many others here.") for _ in range(6)]
     assert found(kz, "cache", limit=2) == newer[:-3:-1]
@@ -283,7 +283,7 @@ def test_every_kind_is_searched(kz, plane):
 
     populate(kz, plane)
     store = Store(paths.find())
-    kinds = {kind for kind in _index.KINDS if kind != "plane" and store.count(kind)}
+    kinds = {kind for kind, entry in _index.KINDS.items() if entry.search and store.count(kind)}
     for kind in kinds:
         record = store.list(kind, limit=1)[0]
         text = next(record[name] for name in _index.KINDS[kind].search if record[name])
@@ -358,7 +358,7 @@ def test_what_a_transaction_has_written_is_found_in_it_and_forgotten_with_it(kz,
 
 
 def test_entries_are_followed_in_chunks(kz, monkeypatch):
-    monkeypatch.setattr(search, "CHUNK", 3)
+    monkeypatch.setattr(search.index, "BATCH", 3)
     ids = [note(kz, f"cache {number}") for number in range(8)]
     assert sorted(found(kz, "cache")) == sorted(ids)
     ids += [note(kz, f"cache {number}") for number in range(4)]
