@@ -42,8 +42,9 @@ class Span:
 
 
 class Backend(Protocol):
-    """What every backend has."""
+    """What every backend has; `kind` is http or in-process."""
 
+    kind: str
     model: str
     provider: str
 
@@ -151,9 +152,18 @@ def config(lane: str) -> Config:
 
 
 def configured(lane: str) -> bool:
-    """Whether a backend and its model are named for a lane."""
-    found = config(lane)
-    return found.backend is not None and found.model is not None
+    """Whether a backend, its model and, where it has no place of its own, its address are named for a lane."""
+    return not missing(config(lane))
+
+
+def missing(found: Config) -> list[str]:
+    """The variables that have to be set before a lane can be opened."""
+    names, model, address, _ = LANES[found.lane]
+    wanted = [names[0]] if found.backend is None else []
+    wanted += [model] if found.model is None else []
+    # Text goes to another's server only where somebody named that server.
+    wanted += [address] if address and found.backend == "openai" and found.base_url is None else []
+    return wanted
 
 
 def opened(lane: str, *, model: str | None = None) -> Any:
@@ -168,15 +178,14 @@ def opened(lane: str, *, model: str | None = None) -> Any:
     found = config(lane)
     if model is not None:
         found = dataclasses.replace(found, model=model)
-    if found.backend is None or found.model is None:
-        names, of_model = LANES[lane][0], LANES[lane][1]
-        wanted = [names[0]] if found.backend is None else []
-        wanted += [of_model] if found.model is None else []
+    wanted = missing(found)
+    if wanted or found.backend is None:
+        name = LANES[lane][0][0]
         raise denial.BackendUnconfigured(
-            f"Set {' and '.join(wanted)} ({names[0]}: {', '.join(BACKENDS[lane])}); setup/OLLAMA.md and setup/PYTORCH.md show how.",
+            f"Set {' and '.join(wanted)} ({name}: {', '.join(BACKENDS[lane])}); setup/OLLAMA.md and setup/PYTORCH.md show how.",
             message=f"No backend is configured for the lane {lane}.",
             lane=lane,
-            variables=list(wanted),
+            variables=wanted,
         )
     module, _, name = BACKENDS[lane][found.backend].partition(":")
     return getattr(import_module(f"{__name__}.{module}"), name)(found)
