@@ -25,6 +25,8 @@ Sink = Callable[[bytes], None]
 
 # Seconds between asking a group of processes to end and ending it.
 GRACE = 5.0
+# How long a signal may wait to be heard, in seconds.
+LOOK = 0.25
 # Seconds of silence after which a pipe that a background process keeps open is left alone, and the most it may talk.
 SILENCE, TALK = 1.0, 5.0
 BLOCK = 1 << 16
@@ -146,7 +148,7 @@ def run(
         waiter = _thread(_wait, process, events)
         timed_out, interrupted = False, None
         try:
-            came = events.get(timeout=timeout)
+            came = _next(events, timeout)
             interrupted = signal.Signals(came) if came else None
         except queue.Empty:
             timed_out = True
@@ -166,6 +168,152 @@ def run(
         stdout=captures[0],
         stderr=captures[1],
     )
+
+
+# What a program needs of the environment to run at all; credentials are not among it.
+NEEDED = frozenset(
+    "PATH HOME USER LOGNAME SHELL LANG LANGUAGE TZ TERM TMPDIR TEMP TMP LD_LIBRARY_PATH DYLD_LIBRARY_PATH SSL_CERT_FILE"
+    " SYSTEMROOT SYSTEMDRIVE COMSPEC PATHEXT WINDIR APPDATA LOCALAPPDATA PROGRAMDATA USERPROFILE USERNAME"
+    " HOMEDRIVE HOMEPATH PROCESSOR_ARCHITECTURE NUMBER_OF_PROCESSORS".split()
+)
+
+
+def environment(*prefixes: str, **more: str) -> dict[str, str]:
+    """Our environment without what may be a credential: what a program needs, variables that begin with a prefix, `more`."""
+    begins = ("LC_", *prefixes)
+    kept = {name: value for name, value in os.environ.items() if name.upper() in NEEDED or name.startswith(begins)}
+    return {**kept, **more}
+
+
+@dataclass(frozen=True, slots=True)
+class Detached:
+    """A program that goes on when Kaizen has ended."""
+
+    pid: int
+    _process: Any
+
+    def exit_code(self) -> int | None:
+        """How it ended (minus the signal's number where by one); None while it runs."""
+        return self._process.poll()
+
+    def let_go(self) -> None:
+        """Nobody waits for it any more."""
+        self._process.returncode = self._process.poll() or 0
+
+
+def detached(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> Detached:
+    """Start a program in a session of its own that outlives Kaizen, with its output in a file. Raises NotStarted."""
+    import subprocess
+
+    try:
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                list(argv),
+                cwd=cwd,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                **_OWN_GROUP,
+            )
+    except (OSError, ValueError) as fault:
+        raise NotStarted(getattr(fault, "strerror", None) or str(fault)) from None
+    return Detached(process.pid, process)
+
+
+def end_group(pid: int, grace: float = GRACE) -> None:
+    """End the process group that a detached program leads: SIGTERM, `grace` seconds, SIGKILL."""
+    _ask_group(pid)
+    deadline = time.monotonic() + grace
+    while _group_lives(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    _kill_group(pid)
+    while _group_lives(pid) and time.monotonic() < deadline + grace:
+        time.sleep(0.02)
+
+
+class Flooded(Exception):
+    """The program said more than is listened to."""
+
+
+class Dialogue:
+    """A program that is talked with line by line, in a session of its own, until end().
+
+    stderr is captured. What it says on stdout is bounded by `most` bytes in all: Flooded beyond. Raises NotStarted.
+    """
+
+    def __init__(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], most: int = 64_000_000) -> None:
+        import subprocess
+
+        try:
+            self._process: Any = subprocess.Popen(
+                list(argv),
+                cwd=cwd,
+                env=dict(env),
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                **_OWN_GROUP,
+            )
+        except (OSError, ValueError) as fault:
+            raise NotStarted(getattr(fault, "strerror", None) or str(fault)) from None
+        self.stderr = Capture(20_000, None)
+        self._reader = _thread(_read, self._process.stderr, self.stderr)
+        self._buffer = bytearray()
+        self._searched = 0
+        self._left = most
+        # Whether it ended when its stdin was closed, without a signal.
+        self.ended_by_itself = False
+
+    def line(self) -> bytes | None:
+        """The next line of stdout; None where it is closed."""
+        while (end := self._buffer.find(b"\n", self._searched)) < 0:
+            self._searched = len(self._buffer)
+            block = self._process.stdout.read(BLOCK)
+            if not block:
+                return None
+            self._left -= len(block)
+            if self._left < 0:
+                raise Flooded
+            self._buffer += block
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        self._searched = 0
+        return line
+
+    def say(self, line: bytes) -> None:
+        """Write a line to its stdin; OSError where nobody listens."""
+        rest = memoryview(line + b"\n")
+        while rest:
+            rest = rest[self._process.stdin.write(rest) :]
+
+    def exit_code(self, patience: float = 0.0) -> int | None:
+        """How it ended (minus the signal's number where by one); None where it runs, and still does after some seconds."""
+        import subprocess
+
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(patience)
+        return self._process.returncode
+
+    def end(self, grace: float = 1.0) -> None:
+        """Close its stdin, which asks a server to end, wait, and end what is left of its group."""
+        import subprocess
+
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(grace)
+        self.ended_by_itself = self._process.poll() == 0
+        if self._process.poll() is None:
+            _ask(self._process)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(grace)
+        _kill(self._process)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(grace)
+        self._reader.join(SILENCE)
+        self.stderr.close()
 
 
 def _start(argv: Sequence[str], cwd: Path | None, env: Mapping[str, str] | None, stdin: bool) -> subprocess.Popen[bytes]:
@@ -209,6 +357,23 @@ def _read(pipe: io.FileIO, capture: Capture) -> None:
 def _wait(process: subprocess.Popen[bytes], events: queue.SimpleQueue[int]) -> None:
     process.wait()
     events.put(0)
+
+
+def _next(events: queue.SimpleQueue[int], timeout: float | None) -> int:
+    """The next event; queue.Empty after so many seconds.
+
+    A signal that comes in the moment before a wait begins does not end that wait, so each wait is a short one.
+    """
+    import queue
+
+    until = None if timeout is None else time.monotonic() + timeout
+    while True:
+        left = LOOK if until is None else min(LOOK, max(until - time.monotonic(), 0))
+        try:
+            return events.get(timeout=left)
+        except queue.Empty:
+            if until is not None and time.monotonic() >= until:
+                raise
 
 
 @contextlib.contextmanager
@@ -281,7 +446,21 @@ if sys.platform == "win32":
         return process.poll() is None
 
     def _kill(process: subprocess.Popen[bytes]) -> None:
-        _subprocess.run(["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True, check=False)
+        _kill_group(process.pid)
+
+    def _ask_group(pid: int) -> None:
+        _subprocess.run(["taskkill", "/T", "/PID", str(pid)], capture_output=True, check=False)
+
+    def _group_lives(pid: int) -> bool:
+        return identity(pid) is not None
+
+    def _kill_group(pid: int) -> None:
+        _subprocess.run(["taskkill", "/T", "/F", "/PID", str(pid)], capture_output=True, check=False)
+
+    def identity(pid: int) -> str | None:
+        """What tells a living process from any other that ever has its number: when it was started. None: it is over."""
+        asked = ["powershell", "-NoProfile", "-Command", f"(Get-Process -Id {pid}).StartTime.Ticks"]
+        return _subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip() or None
 
 else:
     # A session of its own: an interrupt typed at the terminal reaches Kaizen alone, which ends the group and records
@@ -298,11 +477,57 @@ else:
         _signal_group(process, signal.SIGKILL)
 
     def _signal_group(process: subprocess.Popen[bytes], number: int) -> bool:
-        """Signal the group that the program leads; False where nobody of it is left."""
+        return _signal_group_of(process.pid, number)
+
+    def _signal_group_of(pid: int, number: int) -> bool:
+        """Signal the group that a process leads; False where nobody of it is left."""
         try:
-            os.killpg(process.pid, number)
+            os.killpg(pid, number)
         except ProcessLookupError:
             return False
         except PermissionError:
             return True
         return True
+
+    def _ask_group(pid: int) -> None:
+        _signal_group_of(pid, signal.SIGTERM)
+
+    def _group_lives(pid: int) -> bool:
+        # A child of ours stays in its group until it is waited for.
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+        if not _signal_group_of(pid, 0):
+            return False
+        # Nor does everybody wait for orphans soon: those that are over do not count.
+        stats = [_stat(entry.name) for entry in Path("/proc").glob("[0-9]*")]
+        return not stats or any(words[2] == str(pid) and words[0] not in "ZX" for words in stats if words)
+
+    def _stat(pid: int | str) -> list[str]:
+        """What /proc says of a process behind its name, which may hold anything: state, parent, group ...; empty: nothing."""
+        try:
+            text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return []
+        return text.rpartition(")")[2].split()
+
+    def _kill_group(pid: int) -> None:
+        _signal_group_of(pid, signal.SIGKILL)
+
+    def identity(pid: int) -> str | None:
+        """What tells a living process from any other that ever has its number: when it was started. None: it is over."""
+        words = _stat(pid)
+        if not words:
+            return _said_by_ps(pid)
+        if words[0] in "ZX":
+            return None
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        # The start, in ticks since the boot.
+        return f"{boot}:{words[19]}"
+
+    def _said_by_ps(pid: int) -> str | None:
+        """The start of a process where there is no /proc."""
+        if Path("/proc/self/stat").exists():
+            return None
+        ended = run(["ps", "-o", "state=,lstart=", "-p", str(pid)], timeout=5.0)
+        state, _, start = ended.stdout.kept().decode(errors="replace").strip().partition(" ")
+        return start.strip() or None if state[:1] not in ("", "Z") else None
