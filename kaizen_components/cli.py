@@ -305,7 +305,7 @@ def execute(operation: Op, values: Mapping[str, Any], group: KaizenGroup) -> Res
     except denial.Denial as refusal:
         refusal.example = f"python kaizen.py {operation.code} {operation.example}".strip()
         raise
-    if operation.takes_command:
+    if operation.takes_command or operation.manages_store:
         output.pass_stdout_through(not group.as_json)
     if operation.takes_store:
         store: Any = Store(paths.find(group.home, create=not operation.needs_plane))

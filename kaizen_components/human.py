@@ -77,7 +77,7 @@ def _drop_receipt(values: dict[str, Any]) -> None:
 
 def _show_values(out: Console, values: Mapping[str, Any]) -> None:
     scalars = {name: value for name, value in values.items() if not isinstance(value, list | dict)}
-    if "records" in values and scalars.get("count") == len(values["records"]):
+    if isinstance(values.get("records"), list) and scalars.get("count") == len(values["records"]):
         del scalars["count"]  # the list's title says it
     if scalars:
         _grid(out, scalars)

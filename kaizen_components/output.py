@@ -71,6 +71,11 @@ def pass_stdout_through(allowed: bool) -> None:
     _stdout_is_free = allowed
 
 
+def is_for_people() -> bool:
+    """Whether the answer will be text for a person, not JSON."""
+    return _stdout_is_free
+
+
 class Through:
     """One stream of a running command, shown as it comes, byte for byte."""
 

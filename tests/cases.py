@@ -5,7 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pages
+
 NO_SUCH = "20260101000000_0000000000"
+
+WORKFLOW = """{
+  "3": {"class_type": "KSampler", "inputs": {"seed": 42, "sampler_name": "euler", "model": ["4", 0], "positive": ["6", 0]}},
+  "4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "sd15.safetensors"}},
+  "6": {"class_type": "CLIPTextEncode", "inputs": {"text": "a photo of {{prompt}}", "clip": ["4", 1]}},
+  "9": {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "kaizen"}}
+}
+"""
+
+# Operations that do nothing without a server or a model: offline, their working call is refused with this. Their own
+# tests run them against a server.
+NEEDS = {
+    "B2": "DENIED_BACKEND_UNCONFIGURED",
+    "B3": "DENIED_BACKEND_UNCONFIGURED",
+    "O4": "DENIED_BACKEND_UNCONFIGURED",
+    "Y5": "DENIED_BACKEND_UNAVAILABLE",
+    "Y7": "DENIED_MCP_NOT_PINNED",
+    "Y9": "DENIED_MCP_NOT_PINNED",
+}
+
+# Fields that take observed text, which may hold what a scan is for: (operation, field).
+OBSERVED = {("B5", "prompt"), ("B5", "body")}
+# A question is kept as a hash.
+OBSERVED |= {("E4", name) for name in ("query", "task_id", "document_id", "source_id", "model")}
 
 ANTI_PATTERN = {
     "title": "God module",
@@ -22,6 +48,8 @@ ANTI_PATTERN = {
 def populate(kz: Any, root: Path) -> dict[str, str]:
     """One record of every kind, by short name -> id."""
     (root / "notes.txt").write_text("alpha beta\n", encoding="utf-8")
+    (root / "guide.md").write_text("# Guide\n\nHow users log in.\n\n## Cache\n\nClear it.\n", encoding="utf-8")
+    (root / "workflow.json").write_text(WORKFLOW, encoding="utf-8")
     ids: dict[str, str] = {}
 
     def add(name: str, op: str, **flags: Any) -> Any:
@@ -62,8 +90,11 @@ def populate(kz: Any, root: Path) -> dict[str, str]:
     add("trace_event", "T1", kind="tool_call", summary="Ran the linter.", **t)
     score = '{"name": "accuracy", "value": 0.5, "data_type": "numeric", "source": "human", "trace_event_id": "%s"}'
     add("eval_score", "T2", payload_json=score % ids["trace_event"])
+    add("evidence_document", "E1", path="guide.md", chunker="recursive", **t)
     add("improvement_proposal", "O2", contract="prompts", title="Shorter", summary="Say less.")
+    add("generative_run", "Y1", path="workflow.json", dry_run=True, summary="A photo, not made yet.", **t)
     add("gateway_event", "Y10", event_type="failover", status="switched", summary="The first endpoint timed out.")
+    add("pii_scan", "B5", body="Call +44 20 7946 0958 about the invoice.", **t)
     ids["setting"] = kz.ok("K24", name="team", value="platform")["id"]
     return ids
 
@@ -226,14 +257,47 @@ def cases(ids: dict[str, str]) -> dict[str, dict[str, Any]]:
         "K25": {},
         "K26": by_id("setting"),
         "K27": by_id("setting", **why),
+        "E1": {"path": "notes.txt"},
+        "E2": {"url": pages.url("/guide.html"), "allow_private": True},
+        "E3": by_id("evidence_document"),
+        "E4": {"query": "login"},
+        "E5": by_id("evidence_document"),
+        "E6": {"path": ".", "glob": "*.txt"},
         "E7": {},
+        "E8": {},
+        "E9": by_id("evidence_document", summary="Notes of the fix."),
+        "E10": by_id("evidence_document", **why),
+        "E11": by_id("evidence_document"),
+        "O1": {"contract": "prompts"},
         "O2": {"contract": "prompts", "title": "Longer", "summary": "Say more."},
+        "O3": {"contract": "prompts"},
+        "O4": {"contract": "prompts"},
+        "O5": {},
         "O6": {"contract": "prompts"},
         "O7": by_id("improvement_proposal"),
         "O8": by_id("improvement_proposal", status="accepted"),
         "O9": by_id("improvement_proposal", **why),
+        "B1": {},
+        "B2": {"prompt": "Name three risks of a cache."},
+        "B3": {},
+        "B7": {"list": True},
+        "B4": {"body": "The cache is cleared on deploy.", "query": "It says when.", "dry_run": True},
+        "B5": {"body": "Call +44 20 7946 0958 about the invoice."},
+        "B6": {},
         "B8": {},
+        "B9": by_id("pii_scan"),
+        "B10": by_id("pii_scan", **why),
+        "Y1": {"path": "workflow.json", "dry_run": True},
+        "Y2": by_id("generative_run"),
         "Y3": {},
+        "Y4": by_id("generative_run", dry_run=True),
+        "Y5": {},
+        "Y6": {},
+        "Y7": {"action": "run", "path": "workflow.json"},
+        "Y9": {"path": "workflow.json", "seed": 7},
+        "Y8": {"path": "workflow.json", "prompt": "a red bicycle", "seed": 7, "dry_run": True},
+        "Y15": by_id("generative_run", summary="The first photo."),
+        "Y16": by_id("generative_run", **why),
         "Y10": {"event_type": "budget", "status": "refused", "summary": "The budget of the day is spent."},
         "Y11": {},
         "Y12": by_id("gateway_event"),

@@ -48,8 +48,22 @@ def flags_of(code: str) -> set[str]:
     return {spec.key for spec in taken.specs}
 
 
+# Evidence follows its sources, runs and events are what happened; proposals and settings have verbs of their own.
+OTHERWISE = {
+    "evidence_block",
+    "evidence_chunk",
+    "evidence_document",
+    "gateway_event",
+    "generative_run",
+    "generative_run_route",
+    "improvement_proposal",
+    "pii_scan",
+    "setting",
+}
+
+
 def test_every_kind_is_here():
-    assert set(VERBS) == set(_index.KINDS) - {"plane"}
+    assert set(VERBS) | OTHERWISE == set(_index.KINDS) - {"plane"}
 
 
 @pytest.mark.parametrize("kind", VERBS)

@@ -28,5 +28,5 @@ def test_in_a_payload_what_is_no_list_has_the_wrong_type(kz, value):
 @pytest.mark.parametrize("value", ["x", 5, [1]])
 def test_in_a_payload_what_is_no_object_has_the_wrong_type(kz, value):
     payload = json.dumps({"run_id": "gen-1", "route": "api", "payload": value})
-    reply = kz.denied("DENIED_SCHEMA_FIELD_TYPE", "Q8", kind="generative_run_route", payload_json=payload)
-    assert (reply["field"], reply["expected"]) == ("payload", "a JSON object")
+    reply = kz.denied("DENIED_PAYLOAD_TYPE", "Q8", kind="generative_run_route", payload_json=payload)
+    assert reply["field"] == "payload"
