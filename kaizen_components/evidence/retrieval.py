@@ -70,10 +70,11 @@ def retrieved(
     """
     from ..store import search
 
-    many = max(candidates(), (limit or 0) + offset)
-    every = limit is None and mode == "fts" and not rerank
+    # What a model ranks anew it has to read: without a limit these are the candidates.
+    every = limit is None and not rerank
+    many = None if every else max(candidates(), (limit or 0) + offset)
     if mode == "fts":
-        most, skipped = (many, 0) if rerank else (None if every else limit, offset)
+        most, skipped = (many, 0) if rerank else (limit, offset)
         hits = search.find(
             store, query, kinds=kinds, where=where, limit=most, offset=skipped, loosely=loosely, pieces=True, described=True
         )
@@ -98,7 +99,7 @@ def _by_words(hit: Row) -> Row:
 
 
 def _nearest(
-    store: Store, query: str, kinds: Sequence[str] | None, where: Where, many: int, model: str | None
+    store: Store, query: str, kinds: Sequence[str] | None, where: Where, many: int | None, model: str | None
 ) -> tuple[Any, dict[str, Any]]:
     """(embeddings.Nearest, what the trace says of the call)."""
     from .. import embeddings
@@ -106,7 +107,7 @@ def _nearest(
     if not any(character.isalnum() for character in query):
         raise denial.EmbedEmpty("Pass a query with words in it.")
     watch = clock.Stopwatch()
-    nearest = embeddings.nearest(store, query, kinds=kinds, where=where, limit=many, model=model)
+    nearest = embeddings.nearest(store, query, kinds=kinds, where=where, limit=-1 if many is None else many, model=model)
     call = {
         "lane": "embedding",
         "model": nearest.model,
@@ -116,7 +117,7 @@ def _nearest(
     return nearest, call
 
 
-def _semantic(store: Store, query: str, kinds: Sequence[str] | None, where: Where, many: int, model: str | None) -> Found:
+def _semantic(store: Store, query: str, kinds: Sequence[str] | None, where: Where, many: int | None, model: str | None) -> Found:
     nearest, call = _nearest(store, query, kinds, where, many, model)
     hits = [
         {"id": record_id, "kind": kind, "score": round(1 - distance, 6), "why": {"distance": round(distance, 6)}}
@@ -125,7 +126,7 @@ def _semantic(store: Store, query: str, kinds: Sequence[str] | None, where: Wher
     return Found(hits, "semantic", [nearest.note] if nearest.note else [], nearest.model, [call])
 
 
-def _hybrid(store: Store, query: str, kinds: Sequence[str] | None, where: Where, many: int, model: str | None) -> Found:
+def _hybrid(store: Store, query: str, kinds: Sequence[str] | None, where: Where, many: int | None, model: str | None) -> Found:
     """Both lists fused by rank; words alone where meaning cannot be had."""
     from ..store import search
 

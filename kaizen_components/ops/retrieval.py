@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 from .. import denial
 from ..fields import Count, Range, RawText
 from ..op import Result, op
+from ..output import many
 from ..record import Field, Input
 from ..store import Row, Store
 
@@ -53,9 +54,8 @@ class EvidenceQuery(Input):
 def evidence_query(wanted: EvidenceQuery, store: Store) -> Result:
     """Search the chunks of evidence, best first.
 
-    By words (the default): chunks that hold every word, best first, with what stands as it was typed before the rest; a
-    question of more than three words that say something is filled up with chunks that hold some of them; where no word
-    matches, pieces of words do. why says which words matched, the distance, the ranks that were fused. The mode is fts, or
+    By words (the default): chunks that hold every word, best first, with what stands as it was typed before the rest; then
+    chunks that hold some of the words that say something; where no word matches, pieces of words do. why says which words matched, the distance, the ranks that were fused. The mode is fts, or
     like where pieces of words matched; semantic; hybrid, or hybrid(lexical-only) with a note that says why.
 
     Nothing is written, unless a model was asked: then a trace event that holds hashes in place of the texts.
@@ -82,6 +82,8 @@ def evidence_query(wanted: EvidenceQuery, store: Store) -> Result:
     try:
         found = retrieval.retrieved(store, wanted.query, **options, **window)
         records = _records(store, found.hits)
+        if not records:
+            found.notes += _not_cut(store)
         store.settle()
     finally:
         store.release()
@@ -93,7 +95,18 @@ def evidence_query(wanted: EvidenceQuery, store: Store) -> Result:
         receipt = store.perform(store.call, retrieval.recorded(store, found, "evidence-query", wanted.query, wanted.task_id))
         result.update({name: value for name, value in receipt.items() if name not in ("status", "replayed")})
     result.view = lambda width: _page(result, width)
-    return result
+    return store.warned(result)
+
+
+def _not_cut(store: Store) -> list[str]:
+    """Why nothing may have been found: documents that nobody has cut."""
+    where = {"is_open": 1, "chunker": None}
+    count = store.count("evidence_document", where)
+    if not count:
+        return []
+    first = store.list("evidence_document", where, limit=1, columns=("id",))[0]["id"]
+    said = "1 document is" if count == 1 else f"{count} documents are"
+    return [f"{said} not cut into chunks, which searching needs: python kaizen.py E3 --id {first}"]
 
 
 def _mode(semantic: bool, hybrid: bool) -> str:
@@ -154,19 +167,28 @@ def _page(result: Result, width: int) -> str:
     for record in result["records"]:
         page = f", page {record['page']}" if record["page"] is not None else ""
         lines.append(f"{record['origin_ref'] or 'no document'}{page}  ({record['id']}, score {record['score']:.3g})")
-        if record["context"]:
+        # A whole text begins with its headings.
+        if record["context"] and "text" not in record:
             lines += textwrap.wrap(record["context"], **inner)
         if "text" in record:
-            lines += [f"    {line}" for line in record["text"].rstrip().splitlines()]
+            lines += _indented(record["text"], width)
         else:
             lines += textwrap.wrap(record["snippet"], **inner)
         lines.append("")
-    count = result["count"]
-    found = f"{count} chunk{'' if count == 1 else 's'}" if count else "Nothing"
+    found = many(result["count"], "chunk") if result["count"] else "Nothing"
     lines.append(f"{found} found for: {result['query']}  ({result['mode']})")
     budget = result.get("budget")
     if budget:
         lines.append(
-            f"{budget['used']} of {budget['tokens']} tokens; left out: {budget['left_out']} chunks, {budget['left_out_tokens']} tokens."
+            f"{budget['used']} of {budget['tokens']} tokens; left out: {many(budget['left_out'], 'chunk')}, {budget['left_out_tokens']} tokens."
         )
     return "\n".join([*lines, *textwrap.wrap(result["note"] or "", width)])
+
+
+def _indented(text: str, width: int) -> list[str]:
+    """A text's lines, four columns in; a line that is too long goes on where it began."""
+    lines: list[str] = []
+    for line in text.rstrip().splitlines():
+        begin = " " * (4 + len(line) - len(line.lstrip()))
+        lines += textwrap.wrap(line.strip(), max(width, len(begin) + 20), initial_indent=begin, subsequent_indent=begin) or [""]
+    return lines

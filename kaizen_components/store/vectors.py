@@ -500,18 +500,21 @@ class Vectors:
             index = self.index(model) or self._new(model, len(found[0][1]))
             for _, vector in found:
                 refuse_mismatch(index, len(vector))
+            texts = json.dumps([lacking.text for lacking, _ in found])
+            # Another process, or another record that says the same, may have come first.
+            sql = f"SELECT value FROM json_each(?) WHERE value NOT IN (SELECT n FROM vectors_{index.m})"
+            new = json.dumps([n for (n,) in self._db.execute(sql, (texts,))])
             sql = f"INSERT OR IGNORE INTO vectors_{index.m} SELECT n, ?3 FROM texts WHERE n = ?1 AND hash = ?2"
             before = self._db.total_changes()
             self._db.executemany(sql, ((lacking.text, lacking.hash, vector.tobytes()) for lacking, vector in found))
             kept = self._db.total_changes() - before
-            texts = json.dumps([lacking.text for lacking, _ in found])
             records = "SELECT n FROM records WHERE text IN (SELECT value FROM json_each(?))"
             self._db.execute(f"DELETE FROM missing WHERE m = ? AND record IN ({records})", (index.m, texts))
             self._db.execute("UPDATE models SET vectors = vectors + ? WHERE m = ?", (kept, index.m))
             if index.vectors + kept > max(2 * index.coded, CANDIDATES):
                 self._code(index.m)
             elif index.shards:
-                self._add_codes(index, "IN (SELECT value FROM json_each(?))", (texts,))
+                self._add_codes(index, "IN (SELECT value FROM json_each(?))", (new,))
         return kept
 
     def vectors(self, model: str, record_ids: Sequence[str]) -> dict[str, bytes]:

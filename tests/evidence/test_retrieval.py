@@ -64,9 +64,9 @@ def test_a_question_is_filled_up_with_what_holds_some_of_its_words(kz):
     assert [(r["id"], r["why"]["matched"]) for r in reply["records"]] == [(every, "all words"), (some, "some words")]
 
 
-def test_to_a_short_query_that_is_met_nothing_is_added(kz):
-    both, _, _ = add(["alpha beta", "alpha alone"])
-    assert found(kz, "alpha beta") == [both]
+def test_a_short_query_is_filled_up_too_and_what_holds_every_word_comes_first(kz):
+    both, one, _ = add(["alpha beta " + "and a long text " * 20, "alpha alone"])
+    assert found(kz, "alpha beta") == [both, one] and found(kz, "alpha beta", limit=1) == [both]
     assert len(found(kz, "alpha omega")) == 2
 
 
@@ -212,6 +212,41 @@ def test_both_are_fused_by_rank_and_the_call_is_traced(kz, monkeypatch):
     assert kz.ok("K17", query="alpha", hybrid=True)["records"][0]["id"] == one
 
 
+@pytest.mark.parametrize("mode", ["semantic", "hybrid"])
+def test_without_a_limit_every_record_answers_by_meaning_too(kz, embedding, monkeypatch, mode):
+    ids = add([f"alpha {number}" for number in range(12)])[:-1]
+    kz.ok("B3")
+    monkeypatch.setenv("KAIZEN_RETRIEVE_N", "3")
+    assert sorted(found(kz, "alpha", limit=-1, **{mode: True})) == sorted(ids)
+    assert len(found(kz, "alpha", limit=-1, offset=5, **{mode: True})) == 7
+    assert len(found(kz, "alpha", limit=0, **{mode: True})) == 10
+    assert len(found(kz, "alpha", limit=100, offset=11, **{mode: True})) == 1
+    assert len(kz.ok("K17", query="alpha", kind=["evidence_chunk"], limit=-1, **{mode: True})["records"]) == 12
+
+
+def test_superseded_chunks_and_retired_documents_do_not_answer_by_meaning(kz, embedding):
+    old, new, document = add(["alpha old", "alpha new"])
+    kz.ok("B3")
+    change("evidence_chunk", old, status="superseded")
+    assert found(kz, "alpha", semantic=True) == found(kz, "alpha", hybrid=True) == [new]
+    change("evidence_document", document, status="retired", retired_reason="Wrong.")
+    assert found(kz, "alpha", semantic=True) == found(kz, "alpha", hybrid=True) == []
+
+
+def test_a_damaged_file_of_vectors_leaves_the_words(kz, embedding, plane):
+    one, _ = add(["alpha"])
+    kz.ok("B3")
+    (plane / "AI" / "db" / "vectors.db").write_bytes(b"\xa5" * 20_000)
+    reply = kz.ok("E4", query="alpha", hybrid=True)
+    assert (
+        reply["mode"] == "hybrid(lexical-only)"
+        and [record["id"] for record in reply["records"]] == [one]
+        and "B3" in reply["note"]
+    )
+    kz.ok("B3")
+    assert found(kz, "alpha", semantic=True) == [one]
+
+
 def test_fusion_is_by_reciprocal_rank():
     fused = retrieval.fusion({"lexical": ["a", "b"], "semantic": ["b"]})
     assert fused["b"] == (1 / 62 + 1 / 61, {"lexical": 2, "semantic": 1}) and fused["a"][0] == 1 / 61
@@ -271,3 +306,16 @@ def test_a_killed_batch_leaves_the_index_usable(kz, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             search.find(Store(paths.find()), "alpha")
     assert sorted(found(kz, "alpha")) == sorted(ids)
+
+
+def test_documents_that_nobody_has_cut_are_named_where_nothing_is_found(kz, plane):
+    (plane / "a.md").write_text("One alpha.\n", encoding="utf-8")
+    document = kz.ok("E1", path="a.md")["id"]
+    assert f"E3 --id {document}" in kz.ok("E4", query="alpha")["note"]
+    kz.ok("E3", id=document)
+    assert kz.ok("E4", query="alpha")["note"] is None and kz.ok("E4", query="omega")["note"] is None
+
+
+def test_a_warning_of_the_plane_stands_in_the_answer(kz, tmp_path, monkeypatch):
+    monkeypatch.setenv("KAIZEN_REPO_ROOT", str(tmp_path / "none"))
+    assert "it was made" in kz.ok("E4", query="x")["warnings"][0]

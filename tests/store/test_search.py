@@ -177,18 +177,75 @@ def test_any_piece_of_a_text_finds_its_record(plane, text, data):
     assert hits or not piece.strip()
 
 
-def test_taken_loosely_some_of_the_words_are_enough_where_none_has_all(kz):
+def test_taken_loosely_records_that_hold_some_of_the_words_follow_those_that_hold_all(kz):
     alpha, beta = note(kz, "alpha"), note(kz, "beta")
     store = Store(paths.find())
 
-    def loosely(query: str) -> set[str]:
-        hits = search.find(store, query, loosely=True)
+    def loosely(query: str, **options) -> list[tuple[str, str]]:
+        hits = search.find(store, query, loosely=True, **options)
         store.close()
-        return {hit["id"] for hit in hits}
+        return [(hit["id"], hit["matched"]) for hit in hits]
 
-    assert loosely("alpha beta") == {alpha, beta} and loosely("alpha omega") == {alpha} and loosely("lph") == set()
+    assert loosely("alpha beta") == [(beta, "some words"), (alpha, "some words")]
+    assert loosely("alpha omega") == [(alpha, "some words")] and loosely("lph") == []
     both = note(kz, "alpha beta")
-    assert loosely("beta alpha") == {both}
+    assert loosely("beta alpha") == [(both, "all words"), (beta, "some words"), (alpha, "some words")]
+    assert loosely("beta alpha", limit=1, offset=1) == [(beta, "some words")]
+    assert loosely("alpha", limit=1) == [(alpha, "all words")]
+
+
+def loosely(query: str, **options) -> list[str]:
+    store = Store(paths.find())
+    hits = search.find(store, query, loosely=True, **options)
+    store.close()
+    return [hit["id"] for hit in hits]
+
+
+def test_a_name_with_underscores_is_told_from_its_parts(kz):
+    name = note(kz, "One", body="A long text in which __init__ stands once and other words stand besides.")
+    parts = note(kz, "Two", body="An init of init.")
+    joined = note(
+        kz, "Three", body="Here move_to_end is called, which is long enough to be no better than the next for its length."
+    )
+    apart = note(kz, "Four", body="Move to end.")
+    assert loosely("__init__ omega") == [name, parts]
+    assert loosely("move_to_end omega") == [joined, apart]
+
+
+def test_what_only_common_words_find_follows_what_rare_ones_find(kz, monkeypatch):
+    monkeypatch.setattr(search.answering, "MOST_DRIVEN", 2)
+    common = [note(kz, f"alpha {number}") for number in range(4)]
+    rare, both = note(kz, "beta and a rather long title"), note(kz, "beta alpha")
+    assert loosely("alpha beta omega") == [both, rare, *common[::-1]]
+    assert loosely("alpha beta omega", limit=2) == [both, rare]
+
+
+def test_every_word_counts_once_whichever_found_the_record(kz, monkeypatch):
+    for number in range(4):
+        note(kz, f"alpha {number}")
+    note(kz, "beta alpha")
+    store = Store(paths.find())
+    whole = search.find(store, "alpha beta omega", loosely=True, limit=1)
+    monkeypatch.setattr(search.answering, "MOST_DRIVEN", 2)
+    assert search.find(store, "alpha beta omega", loosely=True, limit=1) == whole
+    store.close()
+
+
+@pytest.mark.parametrize("query", ["how do I do it", "the", "what is this?"])
+def test_where_no_word_says_anything_the_words_themselves_answer(kz, query):
+    one = note(kz, "This is how it is done, and the rest follows")
+    assert loosely(query) == [one]
+
+
+@pytest.mark.parametrize(
+    "query", ["a_b_" * 2500, "x" * 10_000, "alpha-" * 1700 + "omega", "w " * 5000, '"' * 10_000, "_" * 10_000]
+)
+def test_a_query_of_ten_thousand_characters_is_answered(kz, query):
+    note(kz, "Something")
+    assert loosely(query) == []
+    store = Store(paths.find())
+    assert search.find(store, query, described=True) == search.find(store, query, loosely=True, pieces=True, described=True) == []
+    store.close()
 
 
 # --- in which order -------------------------------------------------------------------------------

@@ -131,6 +131,16 @@ def test_codes_are_made_anew_when_the_index_has_doubled(tmp_path, few_candidates
     held.close()
 
 
+def test_a_text_that_another_process_embedded_meanwhile_is_kept_once(tmp_path, few_candidates):
+    found = random_vectors(600, random.Random(8))
+    held = filled(tmp_path / "v.db", found)
+    late = [(vectors.Lacking(n, "", "evidence_chunk", n, hashlib.sha256(b"%d" % (n - 1)).digest()), found[0]) for n in (1, 600)]
+    assert held.put("m", [*late, late[0]]) == 0
+    index = held.index("m")
+    assert index.vectors == held._value(f"SELECT count(*) FROM codes_{index.m}") == 600
+    held.close()
+
+
 def test_vectors_whose_size_has_no_code_are_compared_one_by_one(tmp_path, few_candidates):
     found = [unit(vector[:63]) for vector in random_vectors(300, random.Random(6))]
     held = filled(tmp_path / "v.db", found)

@@ -35,9 +35,9 @@ def find(
     in [ ], and the words that matched.
 
     `where` holds conditions as Store.list takes them; `record_task` stands for the column of a kind's task. A limit of
-    None or below 0 is no limit. The store is let go of while the index follows the ledger. `loosely` takes records that
-    hold some of the words where none holds all of them, and fills up with those what a question of many words finds;
-    `pieces` says whether pieces of words are looked for, which loosely they are not.
+    None or below 0 is no limit. The store is let go of while the index follows the ledger. `loosely` fills up what is found
+    with records that hold some of the words; `pieces` says whether pieces of words are looked for, which loosely they are
+    not.
     """
     query = Query(text)
     if not query.terms:
@@ -49,7 +49,7 @@ def find(
         hits = Answering(database, query, chosen).page(
             most, offset, loosely=loosely, pieces=not loosely if pieces is None else pieces
         )
-        return [answering.described(database, query, hit) for hit in hits] if described else hits
+        return answering.described(database, query, hits) if described else hits
 
     return _asked(store, answer)
 
@@ -64,7 +64,7 @@ def describe(store: Store, text: str, hits: Sequence[Row], *, limit: int | None 
             AND (record_kind <> 'evidence_chunk' OR {CURRENT})"""
         known = {record_id for (record_id,) in database.execute(sql, (json.dumps([hit["id"] for hit in hits]),))}
         page = [hit for hit in hits if hit["id"] in known][offset : None if limit is None else offset + limit]
-        return [answering.described(database, query, hit) for hit in page]
+        return answering.described(database, query, page)
 
     return _asked(store, answer) if hits else []
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .. import Row
-from .asked import LETTER, MOST_TERMS, WEIGHTS, Choice, Pattern, Query, Reading, Term, folded, phrase
-from .index import WORD
+from .asked import LETTER, MOST_TERMS, WEIGHTS, Choice, Pattern, Query, Reading, folded, phrase
+from .index import TOKENIZER, WORD, driver
 
 # Of more matches than these the newest are ranked, so that a word that stands everywhere costs no more than a rare one.
 MOST_RANKED = 5_000
@@ -17,9 +19,12 @@ MOST_RANKED = 5_000
 MOST_SPELLINGS, LONGEST_SPELLING = 500, 500
 # So many of the longest pieces of a query are looked up before the texts are read.
 MOST_PIECES = 20
-# A query for some of the words looks for so many of its rarest, which so many records may hold together.
-MOST_DRIVERS, MOST_DRIVEN = 12, 3_000
+# Records that hold some of the words are looked for by the rarest of these, which so many records may hold together: what
+# only common words would find is seldom among the best. So many words at most are counted in.
+MOST_DRIVEN, MOST_COUNTED = 5_000, 64
 SNIPPET = 240
+# Texts of so many hits are marked in one go.
+MOST_MARKED = 200
 _LABEL = 140
 # What FTS5 puts around a match; no text that people write holds them.
 _ON, _OFF = "\x02", "\x03"
@@ -38,8 +43,8 @@ class Answering:
     def page(self, limit: int | None, offset: int, *, loosely: bool = False, pieces: bool = True) -> list[Row]:
         """A page of hits, best first: id, kind, score, matched.
 
-        Every word must match; where none does, pieces of words. `loosely` fills up what a question finds with records
-        that hold some of its words, and takes those for any query where no record holds all of them.
+        Every word must match; where none does, pieces of words. `loosely` fills up what is found with records that hold
+        some of the words.
         """
         wanted = None if limit is None else offset + limit
         found = self._found(wanted, loosely, pieces)
@@ -53,10 +58,8 @@ class Answering:
             # What stands there as it was typed comes first; loosely, what comes near it follows.
             if not found or loosely:
                 self._add(found, reading, wanted)
-        if loosely and (query.is_question or not found):
-            drivers = self._drivers()
-            if drivers:
-                self._add(found, query.of_some(drivers), wanted)
+        if loosely and (wanted is None or len(found) < wanted):
+            self._fill_up(found, wanted)
         if not found and pieces:
             self._add(found, query.of_pieces(), wanted)
         return found
@@ -72,18 +75,19 @@ class Answering:
             if wanted is not None and len(found) >= wanted:
                 return
 
-    def _drivers(self) -> list[Term]:
-        """The rarest of the words that say something: as many as few enough records hold."""
+    def _fill_up(self, found: dict[int, tuple[float, Reading]], wanted: int | None) -> None:
+        """Add what holds some of the words that say something: of the rarest first, then of any."""
         sql = f"SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT {MOST_DRIVEN + 1})"
-        held = {term: self._db.execute(sql, (term.phrase,)).get for term in self._query.loose[:MOST_TERMS] if term.phrase}
-        drivers: list[Term] = []
-        room = MOST_DRIVEN
-        for term in sorted(filter(held.get, held), key=held.__getitem__)[:MOST_DRIVERS]:
-            room -= held[term]
-            if drivers and room < 0:
-                break
-            drivers.append(term)
-        return drivers
+        terms = [term for term in (*self._query.names, *self._query.loose) if term.phrase][:MOST_TERMS]
+        held = {term: self._db.execute(sql, (term.phrase,)).get for term in terms}
+        ordered = sorted(filter(held.get, held), key=held.__getitem__)[:MOST_COUNTED]
+        if not ordered:
+            return
+        sums = itertools.accumulate(held[term] for term in ordered)
+        rarest = max(1, sum(together <= MOST_DRIVEN for together in sums))
+        self._add(found, self._query.of_some(ordered[:rarest], ordered[rarest:]), wanted)
+        if ordered[rarest:]:
+            self._add(found, self._query.of_some(ordered), wanted)
 
     # --- one reading ------------------------------------------------------------------------------
 
@@ -97,7 +101,7 @@ class Answering:
             tables += " JOIN docs ON docs.n = words.rowid"
         if any("texts." in part for part in self._condition):
             tables += " JOIN texts ON texts.n = words.rowid"
-        sql = f"""SELECT words.rowid AS n, -bm25(words, {", ".join(map(str, WEIGHTS))}) AS score FROM {tables}
+        sql = f"""SELECT words.rowid AS n, -bm25(words, {", ".join(map(str, WEIGHTS))}) / {reading.times} AS score FROM {tables}
             WHERE {" AND ".join(parts)} AND words.rowid < ? ORDER BY words.rowid DESC LIMIT ?"""
         most = -1 if wanted is None else max(MOST_RANKED, wanted)
         if not reading.patterns:
@@ -172,20 +176,29 @@ class Answering:
         return {"id": record_id, "kind": kind, "score": float(f"{score:.6g}"), "matched": reading.matched}
 
 
-def described(database: Any, query: Query, hit: Row) -> Row:
-    """A hit with what people know it by: title, status, created_at, a snippet with the match in [ ], the matched words, and
-    its text.
+def described(database: Any, query: Query, hits: Sequence[Row]) -> list[Row]:
+    """Hits with what people know them by: title, status, created_at, a snippet with the match in [ ], the matched words, and
+    the text.
 
     A record that was found by its meaning is described as well, with how its text begins.
     """
-    sql = "SELECT n, status, created_at, title, summary, body FROM docs JOIN texts USING (n) WHERE record_id = ?"
-    n, status, created_at, *texts = database.execute(sql, (hit["id"],)).fetchone()
+    sql = "SELECT status, created_at, title, summary, body FROM docs JOIN texts USING (n) WHERE record_id = ?"
+    told: list[Row] = []
+    for start in range(0, len(hits), MOST_MARKED):
+        some = hits[start : start + MOST_MARKED]
+        rows = [database.execute(sql, (hit["id"],)).fetchone() for hit in some]
+        marked = _highlighted(query, [row[2:] for row in rows])
+        told += [_described(query, hit, row, marked.get(n)) for n, (hit, row) in enumerate(zip(some, rows, strict=True))]
+    return told
+
+
+def _described(query: Query, hit: Row, row: Sequence[Any], marked: Sequence[str] | None) -> Row:
+    status, created_at, *texts = row
     if hit["kind"] == "evidence_chunk":
         # What it stands under is told beside it.
         order = (2, 1, 0)
     else:
         order = (0, 1, 2)
-    marked = _highlighted(database, query, n)
     snippet, words = _densest([marked[column] for column in order]) if marked else ("", [])
     if not words:
         snippet, words = _cut_out(
@@ -195,13 +208,25 @@ def described(database: Any, query: Query, hit: Row) -> Row:
     return {**hit, **told, "snippet": " ".join(snippet.split()), "words": words}
 
 
-def _highlighted(database: Any, query: Query, n: int) -> list[str] | None:
-    """Title, summary and body with their matches marked; None where FTS5 finds none."""
-    if not query.words:
-        return None
-    columns = ", ".join(f"highlight(words, {column}, '{_ON}', '{_OFF}')" for column in range(3))
-    found = database.execute(f"SELECT {columns} FROM words WHERE words MATCH ? AND rowid = ?", (query.marks(), n)).fetchone()
-    return list(found) if found else None
+def _highlighted(query: Query, texts: Sequence[Sequence[str]]) -> dict[int, list[str]]:
+    """Title, summary and body of some records with their matches marked, by place; without those where FTS5 finds none.
+
+    The texts are indexed anew by themselves: that takes a fraction of the time in which a large index finds a word in
+    one of its rows.
+    """
+    marks = query.marks()
+    if not marks or not texts:
+        return {}
+    with contextlib.closing(driver().Connection(":memory:")) as database:
+        database.execute(f"CREATE VIRTUAL TABLE words USING fts5(title, summary, body, tokenize='{TOKENIZER}')")
+        with database:
+            database.executemany(
+                "INSERT INTO words (rowid, title, summary, body) VALUES (?, ?, ?, ?)",
+                ((n, *text) for n, text in enumerate(texts)),
+            )
+        columns = ", ".join(f"highlight(words, {column}, '{_ON}', '{_OFF}')" for column in range(3))
+        found = database.execute(f"SELECT rowid, {columns} FROM words WHERE words MATCH ?", (marks,))
+        return {n: marked for n, *marked in found}
 
 
 def _densest(marked: Sequence[str]) -> tuple[str, list[str]]:

@@ -12,12 +12,10 @@ from ...ops import _index
 from .. import schema
 from ..query import Where, conditions
 
-# What a match in title, summary, body and in the parts of a name such as getUserName counts.
-WEIGHTS = (10.0, 4.0, 1.0, 0.5)
-# A query of more terms is looked for as it stands.
-MOST_TERMS = 1_000
-# A query with more words than these that say something is a question: what holds most of them answers too.
-SHORT = 3
+# What a match in title, summary, body and in the names of a text counts.
+WEIGHTS = (10.0, 4.0, 1.0, 1.0)
+# A query of more words is looked for as it stands; one that is longer than this need not stand there.
+MOST_TERMS, LONGEST_TERM = 1_000, 200
 # Long texts are no filters; they stand in the columns that are searched.
 NO_FILTERS = frozenset({"title", "summary", "body", "text"})
 OWN_COLUMNS = ("record_task", "status", "created_at", "scope", "document_id")
@@ -28,7 +26,7 @@ FUNCTION_WORDS = frozenset(
     haven't having he her here him his how how's i i'd i'll i'm i've if in instead into is isn't it it's its itself just let like
     make many may me might more most much must my myself need neither no nor not of off on one only onto or other our out over own
     please same shall she should shouldn't so some somebody someone something such than that that's the their them then there
-    there's these they this those through to too under until up upon us use used uses using very via want was wasn't way we were
+    there's these they this those through to too under until up upon us use used uses using versus very via vs want was wasn't way we were
     weren't what what's when where whether which while who whom whose why will with within without won't would wouldn't you your
     yours yourself""".split()
 )
@@ -36,6 +34,7 @@ FUNCTION_WORDS = frozenset(
 _PIECES = re.compile(r'"([^"]*)"|[^\s"]+')
 LETTER = re.compile(r"[^\W_]")
 _WORD = re.compile(r"\w+")
+_PART = re.compile(r"[^\W_]+")
 _SIGN = re.compile(r"\W|_")
 _EDGES = ".,;:!?()[]{}'`…“”‘’„«»"
 
@@ -77,17 +76,20 @@ class Query:
         # Without the words that only ask; they are all there is where nothing else is.
         self.telling = [term for term in self.words if term.says_something] or self.words
         # What to look for where some of the words are enough: of a.b_c that is a and b_c.
-        loose = (piece for term in self.telling if not term.quoted for piece in _WORD.findall(term.literal))
-        self.loose = [term for term in map(_loose, dict.fromkeys(loose)) if term.says_something]
+        pieces = (piece for term in self.telling if not term.quoted for piece in _WORD.findall(term.literal))
+        loose = [_loose(piece) for piece in dict.fromkeys(pieces) if len(piece) <= LONGEST_TERM]
+        self.loose = [term for term in loose if term.says_something] or loose
+        self.names = [_loose(in_one_word(term.literal)) for term in loose if is_name(term.literal)]
 
     @property
-    def is_question(self) -> bool:
-        return len(self.telling) > SHORT
+    def is_too_long(self) -> bool:
+        """Whether FTS5 would look for very many words at once."""
+        return len(self.terms) > MOST_TERMS or sum(len(_PART.findall(term.literal)) for term in self.words) > MOST_TERMS
 
     def of_all(self) -> list[Reading]:
         """Readings by which every word stands there, strictest first: words by their stems, those with signs in them
         as they stand; then signs ignored, but for % and _ and in quotes."""
-        if not self.words or len(self.terms) > MOST_TERMS:
+        if not self.words or self.is_too_long:
             return []
         match = " ".join(term.phrase for term in self.words if term.phrase)
         strict = [term for term in self.terms if term.exact or term.has_signs]
@@ -97,17 +99,23 @@ class Query:
 
     def of_telling(self) -> list[Reading]:
         """The reading by which every word stands there that says something; none where that is all of them."""
-        if len(self.telling) in (0, len(self.words)) or len(self.terms) > MOST_TERMS:
+        if len(self.telling) in (0, len(self.words)) or self.is_too_long:
             return []
         match = " ".join(term.phrase for term in self.telling if term.phrase)
         return [Reading(match, self._exact(), ALL)]
 
-    def of_some(self, chosen: Sequence[Term]) -> Reading:
-        """The reading by which one of some terms stands there, and each quoted phrase."""
-        quoted = [term for term in self.words if term.quoted]
-        some = " OR ".join(term.phrase for term in chosen if term.phrase)
-        match = " AND ".join([*(term.phrase for term in quoted if term.phrase), *([f"({some})"] if some else [])])
-        return Reading(match, [Pattern.whole(term) for term in self.terms if term.quoted], SOME)
+    def of_some(self, needed: Sequence[Term], others: Sequence[Term] = ()) -> Reading:
+        """The reading by which one of some terms stands there, and each quoted phrase; the others count where they stand.
+
+        FTS5 has no word that need not be there. So a word that is needed stands in the query twice, once by itself and
+        once among the others, and these stand there twice: every word counts twice, and the score is halved.
+        """
+        quoted = [term.phrase for term in self.words if term.quoted and term.phrase]
+        some = [term.phrase for term in needed if term.phrase]
+        more = [term.phrase for term in others if term.phrase]
+        groups = [some, some + more + more] if more else [some]
+        match = " AND ".join([*quoted * len(groups), *(f"({' OR '.join(group)})" for group in groups if group)])
+        return Reading(match, [Pattern.whole(term) for term in self.terms if term.quoted], SOME, len(groups))
 
     def of_pieces(self) -> Reading:
         """The reading by which each term is a piece of the text, also in the midst of a word."""
@@ -115,7 +123,8 @@ class Query:
 
     def marks(self) -> str:
         """A query for FTS5 by which a match is marked: any of the words."""
-        return " OR ".join(term.phrase for term in [*self.telling, *self.loose][:MOST_TERMS] if term.phrase)
+        terms = [*(() if self.is_too_long else self.telling), *self.loose][:MOST_TERMS]
+        return " OR ".join(term.phrase for term in terms if term.phrase)
 
     def _exact(self) -> list[Pattern]:
         return [Pattern.whole(term) for term in self.terms if term.exact]
@@ -154,6 +163,8 @@ class Reading:
     match: str | None
     patterns: list[Pattern]
     matched: str
+    # How often every word stands in the query.
+    times: int = 1
 
     def weigh(self, *columns: str) -> float | None:
         """How well title, summary and body hold every pattern: None where one is in none of them."""
@@ -225,6 +236,20 @@ def _term(piece: str, quoted: str | None) -> Term:
     else:
         literal, exact = piece.strip(_EDGES) if LETTER.search(piece) else piece, "%" in piece or "_" in piece
     return Term(phrase(literal) if LETTER.search(literal) else None, folded(literal), exact, quoted is not None)
+
+
+# Stands for _ within a word of FTS5, which parts words at _.
+_JOINT = "\u02cd"
+
+
+def is_name(word: str) -> bool:
+    """Whether a word of letters, digits and _ is a name with _ in it."""
+    return "_" in word and word.strip("_") != ""
+
+
+def in_one_word(name: str) -> str:
+    """A name with _ in it as one word: __init__ is found apart from init, and is rarer than that."""
+    return name.replace("_", _JOINT)
 
 
 def _loose(word: str) -> Term:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,10 +14,11 @@ from ...hashing import sha256
 from ...ops import _index
 from .. import Row, Store, ledger
 from ..creation import with_journal
-from .asked import NO_FILTERS, OWN_COLUMNS, WEIGHTS, folded, is_past, storable
+from ..texts import SEARCHED, texts_of
+from .asked import NO_FILTERS, OWN_COLUMNS, WEIGHTS, folded, in_one_word, is_name, is_past, storable
 
 APPLICATION_ID = 0x4B5A4E53  # "KZNS"
-FORMAT = 2
+FORMAT = 3
 # Ledger entries read and indexed in one go: writers wait for reading this many, and nobody waits for indexing them.
 BATCH = 4_000
 # How long to wait for another process that writes into the index; what it writes at once takes a fraction of a second.
@@ -28,15 +29,11 @@ MOST_REMEMBERED = 1_000_000
 # A longer word is no name.
 LONGEST_NAME = 100
 
-# Kinds that have a text to search; a newer Kaizen may have written kinds unknown here.
-SEARCHED = tuple(kind for kind, entry in _index.KINDS.items() if entry.search)
-# Fields that weigh what a summary weighs: the headings that a chunk stands under.
-HEADINGS = ("summary", "context")
-
-# docs is what is mostly chosen by, and stays narrow; texts is what is searched, with the other columns as JSON; words is
-# the index of their stems; spellings holds every word without case, and every run between blanks that has letters beyond
+# docs is what is mostly chosen by, and stays narrow; texts is what is searched, with the names in it and, as JSON, the other
+# columns; words is the index of their stems; spellings holds every word without case, and every run between blanks that has letters beyond
 # ASCII, so that a piece of a word is found, or known to be nowhere, without reading the texts.
-SCHEMA = """
+TOKENIZER = "porter unicode61 remove_diacritics 2"
+SCHEMA = f"""
 CREATE TABLE position (seq INTEGER NOT NULL, chain_hash TEXT NOT NULL, format TEXT NOT NULL);
 CREATE TABLE docs (
   n INTEGER PRIMARY KEY,
@@ -56,10 +53,10 @@ CREATE TABLE texts (
   title TEXT NOT NULL,
   summary TEXT NOT NULL,
   body TEXT NOT NULL,
-  parts TEXT NOT NULL
+  names TEXT NOT NULL
 );
 CREATE VIRTUAL TABLE words USING fts5(
-  title, summary, body, parts, content='texts', content_rowid='n', tokenize="porter unicode61 remove_diacritics 2"
+  title, summary, body, names, content='texts', content_rowid='n', tokenize="{TOKENIZER}"
 );
 INSERT INTO words (words, rank) VALUES ('hashsize', 33554432);
 CREATE TABLE spellings (word TEXT NOT NULL, spelled TEXT NOT NULL, PRIMARY KEY (word, spelled)) WITHOUT ROWID;
@@ -72,17 +69,18 @@ PUT_DOC = """
 INSERT INTO docs (n, record_id, record_kind, is_past, record_task, status, created_at, scope, document_id)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-PUT_TEXT = "INSERT INTO texts (n, record, title, summary, body, parts) VALUES (?, ?, ?, ?, ?, ?)"
-PUT_WORDS = "INSERT INTO words (rowid, title, summary, body, parts) VALUES (?, ?, ?, ?, ?)"
+PUT_TEXT = "INSERT INTO texts (n, record, title, summary, body, names) VALUES (?, ?, ?, ?, ?, ?)"
+PUT_WORDS = "INSERT INTO words (rowid, title, summary, body, names) VALUES (?, ?, ?, ?, ?)"
 DROP_WORDS = """
-INSERT INTO words (words, rowid, title, summary, body, parts)
-SELECT 'delete', n, title, summary, body, parts FROM texts WHERE n = ?
+INSERT INTO words (words, rowid, title, summary, body, names)
+SELECT 'delete', n, title, summary, body, names FROM texts WHERE n = ?
 """
 CHANGE_DOC = "UPDATE docs SET is_past = ?, record_task = ?, status = ?, scope = ?, document_id = ? WHERE n = ?"
-CHANGE_TEXT = "UPDATE texts SET record = ?, title = ?, summary = ?, body = ?, parts = ? WHERE n = ?"
+CHANGE_TEXT = "UPDATE texts SET record = ?, title = ?, summary = ?, body = ?, names = ? WHERE n = ?"
 PUT_SPELLING = "INSERT OR IGNORE INTO spellings (word, spelled) VALUES (?, ?)"
 
 WORD = re.compile(r"[A-Za-z0-9]+")
+_RUN = re.compile(r"\w+")
 # A run between blanks that has a letter beyond ASCII in it.
 _FOREIGN = re.compile(r"\S*[^\x00-\x7f]\S*")
 # A name whose parts are told apart by capitals, and the parts.
@@ -249,7 +247,7 @@ class Index:
                 continue
             _, _, past, task, status, _, scope, document_id = document.doc
             self.database.execute(CHANGE_DOC, (past, task, status, scope, document_id, n))
-            before = self.database.execute("SELECT title, summary, body, parts FROM texts WHERE n = ?", (n,)).fetchone()
+            before = self.database.execute("SELECT title, summary, body, names FROM texts WHERE n = ?", (n,)).fetchone()
             changed = before != document.text[1:]
             if changed:
                 self.database.execute(DROP_WORDS, (n,))
@@ -282,22 +280,21 @@ class Document(NamedTuple):
 def _document(entry: Row) -> Document:
     record = ledger.content_record(entry["content"])
     kind, record_id = entry["kind"], entry["record_id"]
-    names = _index.KINDS[kind].search
-    title = str(record.get("title") or "") if "title" in names else ""
-    summary = "\n".join(str(record[name]) for name in HEADINGS if name in names and record.get(name))
-    others = [name for name in names if name != "title" and name not in HEADINGS and record.get(name)]
-    body = "\n".join(_text(name, record[name]) for name in others)
     past = is_past(kind, record)
     kept = {name: value for name, value in record.items() if value is not None and _is_filter(name)}
     own = [kept.pop(name, None) for name in OWN_COLUMNS[1:]]
+    title, summary, body = texts_of(kind, record)
     texts = (storable(title), storable(summary), storable(body))
-    words = set(WORD.findall(texts[0]))
-    words.update(WORD.findall(texts[1]), WORD.findall(texts[2]))
-    parts = _parts(words)
+    words = set(_RUN.findall("\n".join(texts)))
+    mixed = [run for run in words if "_" in run or not run.isascii()]
+    if mixed:
+        words.difference_update(mixed)
+        words.update(WORD.findall(" ".join(mixed)))
+    names = _names(words, mixed)
     for text in texts:
         if not text.isascii():
             words.update(_FOREIGN.findall(text))
-    return Document((record_id, kind, past, entry["task_id"], *own), (_compact(kept), *texts, parts), words)
+    return Document((record_id, kind, past, entry["task_id"], *own), (_compact(kept), *texts, names), words)
 
 
 _FILTERS: dict[str, bool] = {}
@@ -311,43 +308,32 @@ def _is_filter(name: str) -> bool:
     return known
 
 
-# Words that were looked at, and the parts of those that have some: most words stand in very many records.
-_SEEN: set[str] = set()
+# The parts of words with capitals, "" of those that have none: most of them stand in very many records.
 _PARTED: dict[str, str] = {}
 
 
-def _parts(words: set[str]) -> str:
-    """The parts of the names among words that capitals tell apart: getUserName gives get User Name."""
-    if len(_SEEN) > MOST_REMEMBERED:
-        _SEEN.clear()
+def _names(words: set[str], mixed: Sequence[str]) -> str:
+    """What finds the names in a text: of those that capitals tell apart their parts, those with _ as one word.
+
+    getUserName gives get User Name; move_to_end, whose parts are words for FTS5, becomes one that is rarer than these.
+    """
+    if len(_PARTED) > MOST_REMEMBERED:
         _PARTED.clear()
-    for word in words - _SEEN:
-        if len(word) <= LONGEST_NAME and _HUMPED.search(word) and len(parts := _HUMPS.findall(word)) > 1:
-            _PARTED[word] = " ".join(parts)
-    _SEEN.update(words)
-    return " ".join([_PARTED[word] for word in sorted(words & _PARTED.keys())])
+    parted: set[str] = set()
+    for word in words:
+        if not word.islower():
+            known = _PARTED.get(word)
+            if known is None:
+                known = _PARTED[word] = _parts(word)
+            parted.add(known)
+    joined = {in_one_word(run) for run in mixed if len(run) <= LONGEST_NAME and is_name(run)}
+    return " ".join(sorted((parted | joined) - {""}))
 
 
-def _text(name: str, value: Any) -> str:
-    """The text of a field; of a JSON field its names and values, a line each."""
-    if not name.endswith("_json"):
-        return str(value)
-    try:
-        return "\n".join(_leaves(json.loads(value)))
-    except (ValueError, RecursionError):
-        return str(value)
-
-
-def _leaves(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for name, item in value.items():
-            yield str(name)
-            yield from _leaves(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _leaves(item)
-    elif value is not None:
-        yield value if isinstance(value, str) else json.dumps(value)
+def _parts(word: str) -> str:
+    """The parts of a name that capitals tell apart; "" of any other word."""
+    parts = _HUMPS.findall(word) if len(word) <= LONGEST_NAME and _HUMPED.search(word) else ()
+    return " ".join(parts) if len(parts) > 1 else ""
 
 
 def driver() -> Any:
