@@ -30,4 +30,9 @@ def bar(title: str, total: float | None = None) -> Iterator[Show]:
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         task = shown.add_task(title[:40], total=total, said="")
-        yield lambda done, said="", total=None: shown.update(task, completed=done, said=said[:40], total=total or None)
+
+        def show(done: float, said: str = "", total: float | None = None) -> None:
+            # A file's name may hold anything, commands for the terminal too.
+            shown.update(task, completed=done, said=output.clean(said[:40]).replace("\n", " "), total=total or None)
+
+        yield show

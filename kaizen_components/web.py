@@ -22,6 +22,8 @@ _HEADERS = {"Accept": "text/html, text/markdown, text/plain, application/pdf;q=0
 # Prefixes in whose addresses another one is hidden: NAT64, 6to4, Teredo.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _WRAPPED = (ipaddress.ip_network("64:ff9b:1::/48"), ipaddress.ip_network("2002::/16"), ipaddress.ip_network("2001::/32"))
+# Of nobody, although Python's tables (not all versions have the newest) call them global: protocols, 6to4 relays, examples.
+_NOBODYS = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")))
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], list[str]]
@@ -39,6 +41,11 @@ class Page:
     body: bytes
     redirects: tuple[str, ...]
     retrieved: str
+
+    @property
+    def content_type(self) -> str:
+        """What a reader is chosen by: the media type, with the charset where the server says one."""
+        return f"{self.media_type}; charset={self.charset}" if self.charset else self.media_type
 
 
 def fetch(
@@ -158,6 +165,8 @@ def _body(response: Any, most: int, deadline: float) -> bytes:
             raise httpx.ReadTimeout("the time is over")
     if unpacked is not None and not unpacked.eof:
         raise denial.FetchFailed(url=shown(str(response.url)), reason="it ended before it was whole")
+    if unpacked is not None and unpacked.unused_data:
+        raise denial.FetchFailed(url=shown(str(response.url)), reason="it is packed in several parts, of which one is read")
     return bytes(body)
 
 
@@ -176,6 +185,8 @@ def is_public(address: Address) -> bool:
         # Old spellings of an IPv4 address: ::127.0.0.1.
         if int(address) >> 32 == 0:
             return False
+    if any(address in network for network in _NOBODYS):
+        return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 

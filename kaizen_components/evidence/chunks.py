@@ -157,13 +157,16 @@ def put(store: Store, document: Row, cuts: Sequence[Cut], chunker: str, made: st
     if in_use(store, document, chunker, made) and document["chunk_count"] == len(cuts):
         return {**answer, "already": True}
     columns = ("id", "chunk_index", "start_index", "end_index", "chunker", "backend", "status", *_NEIGHBOURS)
-    rows = store.list("evidence_chunk", {"document_id": document_id}, order="chunk_index", columns=columns)
+    rows: list[Row] = []
+    if document["chunker"] is not None:
+        rows = store.list("evidence_chunk", {"document_id": document_id}, order="chunk_index", columns=columns)
     written = {_key(row): row for row in rows if (row["chunker"], row["backend"]) == (chunker, made)}
     ids = _ids(store, document_id, cuts, made, written)
     kept = set(ids)
-    for number, row in enumerate(row for row in rows if row["status"] == "active" and row["id"] not in kept):
-        store.revise("evidence_chunk", row["id"], {"status": "superseded"})
-        _bound(store, number)
+    aside = [row["id"] for row in rows if row["status"] == "active" and row["id"] not in kept]
+    for chunk_id in store.revisable("evidence_chunk", aside):
+        store.revise("evidence_chunk", chunk_id, {"status": "superseded"})
+    changed: dict[str, dict[str, Any]] = {}
     for index, (chunk_id, piece) in enumerate(zip(ids, cuts, strict=True)):
         before = ids[index - 1] if index else None
         behind = ids[index + 1] if index + 1 < len(ids) else None
@@ -190,8 +193,10 @@ def put(store: Store, document: Row, cuts: Sequence[Cut], chunker: str, made: st
             wanted = {"status": "active", "neighbor_prev_id": before, "neighbor_next_id": behind}
             changes = {name: value for name, value in wanted.items() if known[name] != value}
             if changes:
-                store.revise("evidence_chunk", chunk_id, changes)
+                changed[chunk_id] = changes
         _bound(store, index)
+    for chunk_id in store.revisable("evidence_chunk", list(changed)):
+        store.revise("evidence_chunk", chunk_id, changed[chunk_id])
     store.revise("evidence_document", document_id, {"chunk_count": len(cuts), "chunker": chunker})
     return answer
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 STANDS, MOVED, GONE, SOURCE_MISSING, NOT_CHECKED = "stands", "moved", "gone", "source_missing", "not_checked"
 # A chunk is looked for by its beginning.
 BEGINNING = 64
+# Of so many pieces each place of the text may be compared with each.
+ALIKE = 20
 # Ids in one question to the store.
 AT_ONCE = 500
 WORD_START = re.compile(r"(?<!\S)\S")
@@ -51,10 +53,11 @@ def look(
         return _fetched(where, document["sha256"], text=text, allow_private=allow_private)
     if kind == "url":
         return Seen("not_checked", "E8 --refetch fetches a page again.")
-    if kind != "file" or where.startswith("external:"):
-        return Seen("not_checked", "Where the source lies was not kept.")
     from .. import paths
+    from .ingest import leads_back
 
+    if kind != "file" or not leads_back(where):
+        return Seen("not_checked", "Where the source lies was not kept.")
     try:
         path = paths.inside(plane, where)[0]
         if not path.is_file():
@@ -62,7 +65,8 @@ def look(
         if file_sha256(path)[0] == document["sha256"]:
             return Seen("same")
     except (OSError, denial.Denial) as fault:
-        return Seen("not_checked", f"The file cannot be read: {getattr(fault, 'strerror', None) or fault}.")
+        reason = str(getattr(fault, "strerror", None) or fault).rstrip(".")
+        return Seen("not_checked", f"The file cannot be read: {reason}.")
     return _reread(path, where) if text else Seen("drifted")
 
 
@@ -104,9 +108,8 @@ def _fetched(url: str, sha256: str, *, text: bool, allow_private: bool) -> Seen:
     if hashlib.sha256(page.body).hexdigest() == sha256:
         return Seen("same")
     name = PurePosixPath(url.partition("?")[0]).name
-    charset = f"; charset={page.charset}" if page.charset else ""
     try:
-        return Seen("drifted", text=_text(readers.read(page.body, name, page.media_type + charset)) if text else None)
+        return Seen("drifted", text=_text(readers.read(page.body, name, page.content_type)) if text else None)
     except denial.Denial as refusal:
         return Seen("drifted", f"The page is not read any more: {refusal.code}.")
 
@@ -153,7 +156,8 @@ def quoted(text: str, quote: str, *, offset: int = 0) -> dict[str, Any]:
 
 
 def gone(text: str, pieces: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Ids of the pieces (in order) whose text stands nowhere in a text. Looks at the text once, not once a piece."""
+    """Ids of the pieces (in order) whose text stands nowhere in a text. Looks at the text once, not once a piece, except
+    for pieces of which many begin alike."""
     shift, last = 0, None
     missing: dict[str, list[str]] = {}
     everywhere = False
@@ -173,9 +177,14 @@ def gone(text: str, pieces: Sequence[Mapping[str, Any]]) -> list[str]:
     by_beginning: dict[str, list[str]] = {}
     for wanted in missing:
         by_beginning.setdefault(wanted[:BEGINNING], []).append(wanted)
+    for beginning in [beginning for beginning, several in by_beginning.items() if len(several) > ALIKE]:
+        # Where that many begin alike, a place tells nothing, and one search for each is less work.
+        for wanted in by_beginning.pop(beginning):
+            if wanted in text:
+                del missing[wanted]
     lengths = sorted({len(beginning) for beginning in by_beginning})
     places: Iterable[int] = range(len(text)) if everywhere else (match.start() for match in WORD_START.finditer(text))
-    for at in places if missing else ():
+    for at in places if by_beginning else ():
         for length in lengths:
             for wanted in by_beginning.get(text[at : at + length], ()):
                 if wanted in missing and text.startswith(wanted, at):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from .records import EvidenceBlock, EvidenceDocument
 if TYPE_CHECKING:
     from ..store import Row, Store
 
+# What kept() leaves of what it hides.
+_HIDDEN = re.compile(r"\[REDACTED:|\\udc[89a-f][0-9a-f]")
 # Records that are written before they are handed to the engine.
 AT_ONCE = 2_000
 KNOWN = ("id", "origin_ref", "sha256", "source_lock_id", "status", "block_count", "chunk_count", "chunker", "created_seq")
@@ -85,7 +88,7 @@ def opened(resolved: Path, ref: str, path: str) -> Origin:
                 "Check the path; a relative one starts at the project's folder, whichever folder you are in.",
                 path=path,
                 looked_at=str(resolved),
-                reason="a folder: E6 takes it" if resolved.is_dir() else "no such file",
+                reason=_no_file(resolved),
             )
         if format is None:
             raise denial.UnsupportedMedia(path=path)
@@ -95,9 +98,26 @@ def opened(resolved: Path, ref: str, path: str) -> Origin:
     except (OSError, ValueError) as fault:
         raise denial.FileNotFound(path=path, reason=str(getattr(fault, "strerror", None) or fault)) from None
     readers.refuse_large(format, len(data))
-    # A name may hold anything, a secret or half of a character too.
-    ref = mask(ref.encode("utf-8", "backslashreplace").decode())[0]
-    return Origin("file", ref, data, resolved.name)
+    return Origin("file", kept(ref), data, resolved.name)
+
+
+def _no_file(path: Path) -> str:
+    """Why a path is no file that can be read."""
+    if path.is_dir():
+        return "a folder: E6 takes it"
+    return "a device, a pipe or a socket" if path.exists() else "no such file"
+
+
+def kept(name: str) -> str:
+    """A name as records keep it: it may hold anything, a secret or half of a character too."""
+    parts = name.encode("utf-8", "backslashreplace").decode().split("/")
+    return mask("/".join(mask(part)[0] for part in parts))[0]
+
+
+def leads_back(ref: str) -> bool:
+    """Whether what is kept of a file's name leads back to it: not outside the project, where it is the last part alone, and
+    not where something in it was hidden."""
+    return not ref.startswith("external:") and not _HIDDEN.search(ref)
 
 
 def prepare(origin: Origin, said: Said, chunker: str | None = None) -> Prepared:
@@ -133,6 +153,11 @@ def same(rows: Sequence[Row], digest: str) -> Row | None:
     return next((row for row in rows if row["sha256"] == digest), None)
 
 
+def cut_by(rows: Sequence[Row]) -> str | None:
+    """The chunker of the newest document among some that was cut: a new version of it is cut in the same way."""
+    return next((row["chunker"] for row in rows if row["chunker"]), None)
+
+
 # --- writing: inside a unit of work ---------------------------------------------------------------
 
 
@@ -144,8 +169,8 @@ def write(store: Store, prepared: Prepared) -> dict[str, Any]:
     found = same(known, prepared.sha256)
     if found is not None:
         return known_again(store, found, prepared)
-    # Files outside the project are known by their names alone: two of one name need not be the same file.
-    replaced = [] if origin.ref.startswith("external:") else known
+    # Two files of one name need not be the same file.
+    replaced = known if origin.kind != "file" or leads_back(origin.ref) else []
     if said.supersedes and said.supersedes not in {row["source_lock_id"] for row in replaced}:
         named = store.list("evidence_document", {"source_lock_id": said.supersedes, "is_open": 1}, columns=KNOWN)
         replaced = [*replaced, *named]
@@ -210,23 +235,24 @@ def known_again(store: Store, found: Row, prepared: Prepared | None = None) -> d
 
 
 def withdraw(store: Store, document_id: str, status: str, **changes: Any) -> Row:
-    """Take a document and its chunks out of use: no search finds them any more. The document's row."""
+    """Take a document and its chunks out of use: no search finds them any more. The document's row.
+
+    Chunks know two ways to be out of use; a document, every status that is over."""
+    aside = "superseded" if status == "superseded" else "retired"
     chunks = store.list("evidence_chunk", {"document_id": document_id, "status": "active"}, order="chunk_index", columns=("id",))
-    for index, chunk in enumerate(chunks):
-        store.revise("evidence_chunk", chunk["id"], {"status": status})
-        if index % AT_ONCE == AT_ONCE - 1:
-            store.flush()
+    for chunk_id in store.revisable("evidence_chunk", [chunk["id"] for chunk in chunks]):
+        store.revise("evidence_chunk", chunk_id, {"status": aside})
     action = "retire" if status == "retired" else "revise"
     return store.revise("evidence_document", document_id, {"status": status, **changes}, action=action)
 
 
 def restore(store: Store, row: Row) -> None:
-    """Give a document that is in use again the chunks it had."""
-    chunks = store.list(
-        "evidence_chunk", {"document_id": row["id"], "chunker": row["chunker"], "status": "retired"}, columns=("id",)
-    )
-    for chunk in chunks:
-        store.revise("evidence_chunk", chunk["id"], {"status": "active"})
+    """Give a document that is in use again the chunks it had: those of its chunker that were put aside last."""
+    here = {"document_id": row["id"], "chunker": row["chunker"]}
+    chunks = store.list("evidence_chunk", here, order="updated_seq DESC", columns=("id", "backend", "status"))
+    last = [chunk for chunk in reversed(chunks) if chunk["backend"] == chunks[0]["backend"] and chunk["status"] != "active"]
+    for chunk_id in store.revisable("evidence_chunk", [chunk["id"] for chunk in last]):
+        store.revise("evidence_chunk", chunk_id, {"status": "active"})
 
 
 def _locked(store: Store, prepared: Prepared, summary: str, supersedes: str | None) -> Row:
@@ -234,7 +260,7 @@ def _locked(store: Store, prepared: Prepared, summary: str, supersedes: str | No
 
     origin, said = prepared.origin, prepared.said
     described: dict[str, Any] = {
-        "source_id": said.source_id or shorten(origin.name, 200),
+        "source_id": said.source_id or shorten(kept(origin.name), 200),
         "authority_tier": said.authority_tier,
         "url_or_repository": origin.ref,
         "summary": summary,
@@ -263,9 +289,10 @@ def _chunked(store: Store, row: Row, prepared: Prepared) -> dict[str, Any]:
 
 def summarised(extract: Extract, origin: Origin) -> str:
     """What is said of a document where nobody says it: its title, or its first words, as one sentence."""
-    first = extract.title or next((block.text for block in extract.blocks if any(map(str.isalnum, block.text))), origin.name)
+    name = shorten(kept(origin.name), 160)
+    first = extract.title or next((block.text for block in extract.blocks if any(map(str.isalnum, block.text))), name)
     words = " ".join(mask(first[:2_000])[0].lstrip("#!/*-<\"' ").split()[:30])
-    said = shorten(words, 160) or shorten(origin.name, 160)
+    said = shorten(words, 160) or name
     if count_sentences(said) > 1:
         said = said.split(". ")[0]
-    return said if count_sentences(said) == 1 else shorten(origin.name, 160).replace(". ", ".")
+    return said if count_sentences(said) == 1 else name.replace(". ", ".")

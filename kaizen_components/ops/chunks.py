@@ -1,5 +1,6 @@
 """Chunks: documents cut into pieces, and looked at again: do they still say what was read?"""
 
+import textwrap
 from dataclasses import replace
 from typing import Any
 
@@ -7,6 +8,7 @@ from .. import clock, denial
 from ..evidence import chunkers, chunks, citations
 from ..fields import RawText, TaskRef
 from ..op import Result, op
+from ..output import many
 from ..record import Field, Input
 from ..store import Row, Store
 from .lifecycle import Listing
@@ -140,7 +142,32 @@ def evidence_inspect(target: Piece, store: Store) -> Result:
         found["quote"] = citations.quoted(text, target.quote, offset=record.get("start_index") or 0)
         if not found["quote"]["stands"]:
             found["status"], found.exit_code = "FAILED", 1
+    if record["id"] != document["id"]:
+        found.view = lambda width: _piece_page(found, width)
     return found
+
+
+def _piece_page(found: Result, width: int) -> str:
+    """A block or a chunk for a person: its text as it stands in the document, then whether it still does, and its ids."""
+    record, document, source, citation = found["record"], found["document"], found["source"], found["citation"]
+    place = f", page {record['page']}" if record.get("page") is not None else ""
+    lines = ["FAILED: the quote does not stand in it"] if found["status"] != "OK" else []
+    lines += [f"{document['origin_ref']}{place}  ({record['id']})"]
+    lines += textwrap.wrap(record.get("context") or record.get("heading") or "", max(width, 30))
+    lines += ["", record.get("text") or "", ""]
+    said = [f"{name} {value}" for name, value in citation.items() if name != "state" and value is not None]
+    quote = found.get("quote")
+    told = {
+        "quote": f"stands: start {quote['start']}, end {quote['end']}" if quote and quote["stands"] else None,
+        "citation": f"{citation['state']}: {', '.join(said)}" if said else citation["state"],
+        "document": f"{document['id']}  {document['status']}",
+        "source": f"{source['id']}  {source['authority_tier']}, {(source['retrieved_at'] or '')[:10]}" if source else None,
+        "before": (found.get("neighbors") or {}).get("prev"),
+        "after": (found.get("neighbors") or {}).get("next"),
+        "vectors": ", ".join(one["model"] for one in found["embeddings"]) or None,
+    }
+    lines += [f"{name:<9} {value}" for name, value in told.items() if value]
+    return "\n".join(lines)
 
 
 def _piece(target: Piece, store: Store) -> Result:
@@ -287,7 +314,35 @@ def _marked(wanted: Verification, seen: list[tuple[Row, citations.Seen]], gone: 
     result.update(counts)
     if skipped:
         result["skipped"] = skipped[:SAMPLE]
+    result.view = lambda width: _verified_page(result, width)
     return result
+
+
+def _verified_page(result: Result, width: int) -> str:
+    """The comparison for a person: each document whose source is another now, what is gone, what rests on it."""
+    inner = {"width": max(width, 30), "initial_indent": "    ", "subsequent_indent": "    ", "break_on_hyphens": False}
+    lines = ["FAILED: a source is another now, or missing", ""] if result["status"] != "OK" else []
+    for record in result["records"]:
+        lines.append(f"{record['state']}  {record['origin_ref']}  ({record['id']})")
+        lines += textwrap.wrap(record.get("reason") or "", **inner)
+        if "chunks_gone" in record:
+            lines += textwrap.wrap(
+                _named(f"{record['chunks_gone']} of {many(record['chunks'], 'chunk')} gone", record["gone"]), **inner
+            )
+        if record.get("resting_count"):
+            lines += textwrap.wrap(
+                _named(f"resting on it: {many(record['resting_count'], 'record')}", record["resting"]), **inner
+            )
+        lines.append("")
+    for reason in dict.fromkeys(one["reason"] for one in result.get("skipped", ())):
+        ids = [one["id"] for one in result["skipped"] if one["reason"] == reason]
+        lines += ["not checked", *textwrap.wrap(_named(reason.rstrip("."), ids), **inner), ""]
+    counts = ", ".join(f"{result[state]} {state.replace('_', ' ')}" for state in ("same", "drifted", "missing", "not_checked"))
+    return "\n".join([*lines, f"{many(result['checked'], 'document')} compared: {counts}; {result['marked']} marked anew"])
+
+
+def _named(said: str, ids: list[str]) -> str:
+    return f"{said}: {', '.join(ids)}" if ids else said
 
 
 def _report(document: Row, now: citations.Seen, gone: dict[str, list[str]], rests: dict[str, list[str]]) -> Row:

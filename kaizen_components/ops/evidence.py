@@ -1,5 +1,6 @@
 """Evidence: documents read from files, pages and folders, kept with a lock on their source."""
 
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -9,6 +10,7 @@ from .. import denial, paths, progress
 from ..evidence.records import CHUNKERS, EvidenceDocument
 from ..fields import Phrase, Range, RawText, Ref, RepoPath, Summary, TaskRef, Vocabulary, Word, shorten
 from ..op import Result, op
+from ..output import many
 from ..record import Field, Input
 from ..store import Row, Store
 from . import lifecycle
@@ -24,8 +26,11 @@ Seconds = Annotated[float, Range(0.001, 86_400)]
 
 # A commit of a folder holds so many files, of so many bytes: what is lost when it is cut off is that much.
 FILES, BYTES = 16, 400_000
-# Of a folder, so many documents and refusals are named in the answer.
-NAMED = 200
+# Of a folder, so many documents and refusals are named in the answer, and so many documents to a person.
+NAMED, SHOWN = 200, 10
+REFUSED = "files were refused"
+NONE_THERE = "There is no file that a reader takes. Hidden files, links, and what git ignores are passed over."
+NOT_CUT = "New documents are not cut into chunks, and no search finds them: repeat this with --chunker recursive."
 
 
 class FileToRead(Input):
@@ -85,10 +90,16 @@ def evidence_ingest_file(wanted: FileToRead, store: Store) -> Result:
     """Read a file into evidence: a lock on its source, the document, its blocks.
 
     Text, source code, Markdown, HTML and CSV; PDF, DOCX and XLSX with requirements-evidence.txt. Secrets in it are covered
-    with stars. The same bytes from the same place are there already; other bytes make a document that supersedes it.
+    with stars. The same bytes from the same place are there already; other bytes make a document that
+    supersedes it, and is cut as that one was.
     """
     from ..evidence import ingest
 
+    if store.call.key:
+        # What was done is answered again, whatever became of the file.
+        early = store.perform(store.call, lambda: _early(store, wanted.task_id, None, wanted.supersedes))
+        if early.get("replayed"):
+            return early
     origin = ingest.file_origin(store, wanted.path, allow_external=wanted.allow_external)
     return _ingested(store, origin, wanted, supersedes=wanted.supersedes)
 
@@ -104,7 +115,8 @@ def evidence_ingest_file(wanted: FileToRead, store: Store) -> Result:
 def evidence_ingest_url(wanted: PageToRead, store: Store) -> Result:
     """Fetch a page over http or https and read it into evidence, as E1 does a file.
 
-    Addresses that are not public are refused, at each redirect too, unless --allow-private.
+    Addresses that are not public are refused, at each redirect too, unless --allow-private. No proxy is used, whatever
+    HTTP_PROXY and HTTPS_PROXY say: nobody could judge the address that it connects to.
     """
     from .. import web
     from ..evidence import ingest
@@ -115,8 +127,7 @@ def evidence_ingest_url(wanted: PageToRead, store: Store) -> Result:
     page = web.fetch(wanted.url, allow_private=wanted.allow_private, timeout=wanted.timeout)
     ref = web.address(wanted.url)
     place = PurePosixPath(ref.partition("?")[0])
-    charset = f"; charset={page.charset}" if page.charset else ""
-    origin = ingest.Origin("url", ref, page.body, place.name, f"{page.media_type}{charset}", page.retrieved)
+    origin = ingest.Origin("url", ref, page.body, place.name, page.content_type, page.retrieved)
     # What is read from it is what was fetched: its name is the address, and a name that ends in .html says nothing of it.
     named = wanted.source_id or shorten(web.shown(ref.partition("://")[2].partition("?")[0]).rstrip("/"), 200)
     result = _ingested(store, origin, wanted, source_id=named)
@@ -162,7 +173,27 @@ def evidence_ingest_folder(wanted: FolderToRead, store: Store) -> Result:
         for group in reading.groups(found, show):
             reading.write(waiting)
             waiting = group
-        return reading.finish(waiting)
+        result = reading.finish(waiting)
+    result.view = lambda width: _folder_page(result, wanted.chunker, width)
+    return result
+
+
+def _folder_page(result: Result, chunker: str | None, width: int) -> str:
+    """The answer for a person: the counts, what was refused, and where the documents are."""
+    counted = {"new": "ingested", "there already": "already", "empty": "empty", "refused": "refused_count"}
+    counts = ", ".join(f"{result[name]} {said}" for said, name in counted.items())
+    lines = [f"FAILED: {REFUSED}"] if result["status"] != "OK" else []
+    lines.append(f"{result['path']}: {many(result['files'], 'file')}: {counts}; {many(result['chunk_count'], 'chunk')}")
+    for one in result["refused"]:
+        lines += ["", f"{one['path']}  {one['code']}"]
+        lines += textwrap.wrap(one["message"], max(width, 30), initial_indent="    ", subsequent_indent="    ")
+    shown = result["documents"][:SHOWN]
+    lines += ["", *(f"  {one}" for one in shown)] if shown else []
+    if len(result["documents"]) > len(shown):
+        lines.append("  and more: E7 lists documents.")
+    if chunker is None and result["ingested"] and not result["chunk_count"]:
+        lines += ["", *textwrap.wrap(NOT_CUT, width)]
+    return "\n".join(lines)
 
 
 class Reading:
@@ -203,20 +234,21 @@ class Reading:
             if not origin.data.strip():
                 self.empty += 1
                 return None
-            row = ingest.same(self.known.get(origin.ref, ()), origin.sha256)
+            before = self.known.get(origin.ref, ())
+            row = ingest.same(before, origin.sha256)
             if row is not None and row["status"] == "active" and self.wanted.chunker in (None, row["chunker"]):
                 self.already += 1
                 return None
             said = ingest.Said(self.wanted.authority_tier, task_id=self.wanted.task_id)
-            return ingest.prepare(origin, said, self.wanted.chunker)
-        except denial.BackendUnavailable as refusal:
-            self._refuse(ref, refusal)
+            return ingest.prepare(origin, said, self.wanted.chunker or ingest.cut_by(before))
         except denial.Denial as refusal:
             self._refuse(ref, refusal)
         return None
 
     def _ref(self, path: Path) -> str:
-        name = path.relative_to(self.root).as_posix()
+        from ..evidence import ingest
+
+        name = ingest.kept(path.relative_to(self.root).as_posix())
         if self.name.startswith("external:"):
             return f"{self.name}/{name}"
         return name if self.name == "." else f"{self.name}/{name}"
@@ -301,6 +333,9 @@ class Reading:
             refused_count=len(self.refused),
             documents=self.documents,
         )
+        if not self.files:
+            self.store.warnings.append(NONE_THERE)
+            result["warnings"] = list(self.store.warnings)
         if self.refused:
             self.store.warnings.append(f"{len(self.refused)} of {self.files} files were not read; `refused` says why.")
             result["warnings"] = list(self.store.warnings)
@@ -324,11 +359,12 @@ def _ingested(store: Store, origin: Any, wanted: Any, *, source_id: str | None =
     """Read what was opened or fetched, then write it in one unit."""
     from ..evidence import ingest
 
-    digest, there = origin.sha256, []
+    digest, there, before = origin.sha256, [], []
 
     def early() -> Result:
         result = _early(store, wanted.task_id, None, supersedes)
-        row = ingest.same(ingest.current(store, origin.ref), digest)
+        before.extend(ingest.current(store, origin.ref))
+        row = ingest.same(before, digest)
         if row is not None and wanted.chunker in (None, row["chunker"]):
             there.append(row)
             return Result(**ingest.known_again(store, row))
@@ -346,7 +382,7 @@ def _ingested(store: Store, origin: Any, wanted: Any, *, source_id: str | None =
         supersedes=supersedes,
         task_id=wanted.task_id,
     )
-    prepared = ingest.prepare(origin, said, wanted.chunker)
+    prepared = ingest.prepare(origin, said, wanted.chunker or ingest.cut_by(before))
     return store.perform(store.call, lambda: Result(**ingest.write(store, prepared)))
 
 
@@ -359,7 +395,28 @@ def _ingested(store: Store, origin: Any, wanted: Any, *, source_id: str | None =
 )
 def evidence_list(window: Listing, store: Store) -> Result:
     """List the documents in evidence, newest first, or those that --query finds."""
-    return lifecycle.queried(EvidenceDocument, LISTED, window, store)
+    result = lifecycle.queried(EvidenceDocument, LISTED, window, store)
+    result.view = lambda width: _documents_page(result["records"], width)
+    return result
+
+
+def _documents_page(records: Sequence[Row], width: int) -> str:
+    """Documents for a person: each with where it comes from, and what there is of it."""
+    inner = {"width": max(width, 30), "initial_indent": "    ", "subsequent_indent": "    "}
+    lines: list[str] = []
+    for record in records:
+        chunks = f"{many(record['chunk_count'], 'chunk')} ({record['chunker']})" if record["chunk_count"] else "not cut"
+        lines.append(f"{record['id']}  {record['origin_ref']}")
+        lines += textwrap.wrap(record["title"] or "", **inner)
+        said = (
+            record["status"],
+            record["media_type"],
+            many(record["block_count"] or 0, "block"),
+            chunks,
+            record["created_at"][:10],
+        )
+        lines += textwrap.wrap(", ".join(said), **inner, break_on_hyphens=False)
+    return "\n".join([*lines, many(len(records), "document") if records else "No documents."])
 
 
 @op(

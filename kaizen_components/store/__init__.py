@@ -29,6 +29,8 @@ Row = dict[str, Any]
 # What documents write where an id belongs: TASK_ID, TASK_ID_FROM_W1.
 PLACEHOLDER = re.compile(r"^[A-Z]+_ID(?:_FROM_[A-Z]\d+)?$")
 _ABSENT: Any = object()
+# Rows that are read in one question.
+_AT_ONCE = 500
 
 
 class _ReadsBack(BaseException):
@@ -85,7 +87,7 @@ class Store(Access):
             raise
         finally:
             self.close()
-        return self._warned(result)
+        return self.warned(result)
 
     def _perform_in_group(self, call: Call, work: Callable[[], Result]) -> Result:
         """One unit among several under one commit: one that fails takes back itself alone.
@@ -101,7 +103,7 @@ class Store(Access):
         self._unit_start, self._unit_undone, head = len(self._entries), len(self._undo), self._head
         self._unsaved = True
         try:
-            return self._warned(self._replayed(call) or self._answered(call, work()))
+            return self.warned(self._replayed(call) or self._answered(call, work()))
         except _ReadsBack:
             self._take_back(head)
             self._unsaved = False
@@ -117,7 +119,7 @@ class Store(Access):
         """One unit of a group, inside a savepoint where it writes."""
         self.flush()
         if not call.writes:
-            return self._warned(work())
+            return self.warned(work())
         connection, head = self._begin(), self._head
         connection.write("SAVEPOINT unit")
         try:
@@ -131,7 +133,7 @@ class Store(Access):
             self._engine("ROLLBACK TO unit")
             self._engine("RELEASE unit")
             raise
-        return self._warned(result)
+        return self.warned(result)
 
     def _engine(self, statement: str) -> None:
         """Steer the transaction. Where that fails, the engine may have dropped all of it: the group is lost."""
@@ -153,11 +155,12 @@ class Store(Access):
         if self._unit:
             self._head = head
 
-    def _warned(self, result: Result) -> Result:
-        """Add the warnings gathered on the way."""
+    def warned(self, result: Result) -> Result:
+        """Add the warnings gathered on the way: also by earlier units of the same operation, unless others share the store."""
         if self.warnings:
             result["warnings"] = list(dict.fromkeys(self.warnings))
-            self.warnings.clear()
+            if self._grouped:
+                self.warnings.clear()
         return result
 
     @contextlib.contextmanager
@@ -599,11 +602,15 @@ class Store(Access):
             names = ", ".join(f'"{name}"' for name in columns)
             marks = ", ".join("?" * len(columns))
             connection.write_many(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)
+        updates: dict[tuple[str, tuple[str, ...]], list[list[Any]]] = {}
         for record_id in self._dirty:
             kind, row = self._rows[record_id]
-            names = ", ".join(f'"{name}" = ?' for name in row if name != "id")
-            values = [value for name, value in row.items() if name != "id"]
-            connection.write(f"UPDATE {_index.KINDS[kind].table} SET {names} WHERE id = ?", [*values, record_id])
+            columns = tuple(name for name in row if name != "id")
+            values = [row[name] for name in columns]
+            updates.setdefault((_index.KINDS[kind].table, columns), []).append([*values, record_id])
+        for (table, columns), rows in updates.items():
+            names = ", ".join(f'"{name}" = ?' for name in columns)
+            connection.write_many(f"UPDATE {table} SET {names} WHERE id = ?", rows)
         for record_id, kind in self._erased.items():
             connection.write(f"DELETE FROM {_index.KINDS[kind].table} WHERE id = ?", (record_id,))
             connection.write("UPDATE ledger SET content = NULL WHERE record_id = ? AND action <> 'purge'", (record_id,))
@@ -640,6 +647,14 @@ class Store(Access):
         if self._writing:
             self._rows[record_id] = (kind, rows[0])
         return rows[0]
+
+    def revisable(self, kind: str, ids: Sequence[str]) -> Iterator[str]:
+        """Ids of records, one after the other, for a loop that revises each: their rows are read some hundred at a time."""
+        for at in range(0, len(ids), _AT_ONCE):
+            some = ids[at : at + _AT_ONCE]
+            for row in self.list(kind, {"id": ("in", list(some))}):
+                self._rows.setdefault(row["id"], (kind, row))
+            yield from some
 
     def _lacks(self, kind: str) -> bool:
         """Whether the plane is an older one, not written by this Kaizen yet, and has no table for a kind."""

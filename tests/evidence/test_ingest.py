@@ -322,3 +322,25 @@ def test_a_retired_document_is_in_no_search_and_can_come_back(kz, guide):
     assert {chunk["status"] for chunk in rows(kz, "evidence_chunk", reply["id"])} == {"active"}
     assert kz.ok("K18", id=reply["id"])["record"]["retired_reason"] is None
     assert kz.ok("V1")["status"] == "OK"
+
+
+def test_a_new_version_is_cut_as_the_one_before_was(kz, plane):
+    (plane / "a.md").write_text("# A\n\nOne alpha.\n", encoding="utf-8")
+    kz.ok("E1", path="a.md", chunker="recursive")
+    (plane / "a.md").write_text("# A\n\nTwo beta.\n", encoding="utf-8")
+    assert kz.ok("E1", path="a.md")["chunk_count"] == 1 and kz.ok("E4", query="beta")["count"] == 1
+    (plane / "a.md").write_text("# A\n\nThree gamma.\n", encoding="utf-8")
+    assert kz.ok("E6", path=".", glob="*.md")["chunk_count"] == 1 and kz.ok("E4", query="gamma")["count"] == 1
+    assert kz.ok("E4", query="alpha beta")["count"] == 0
+
+
+def test_a_folder_that_git_ignores_is_read_where_it_is_named(kz, plane):
+    subprocess.run(["git", "init", "--quiet"], cwd=plane, check=True)
+    (plane / ".gitignore").write_text("made/\n", encoding="utf-8")
+    (plane / "made").mkdir()
+    (plane / "made/a.md").write_text("alpha\n", encoding="utf-8")
+    (plane / "b.md").write_text("beta\n", encoding="utf-8")
+    assert kz.ok("E6", path="made")["files"] == 1
+    assert kz.ok("E6", path=".", glob="*.md")["files"] == 1
+    reply = kz.ok("E6", path=".", glob="*.none")
+    assert reply["files"] == 0 and "no file that a reader takes" in reply["warnings"][0]

@@ -13,16 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ... import denial, process
-from ..extract import MOST_TEXT, Block, tidied
+from ..extract import MOST_BLOCKS, MOST_TEXT, Block, least, tidied
 
 if TYPE_CHECKING:
     from . import Format, Source
 
 # Seconds, and bytes of memory, that reading one document may take.
 PATIENCE, MEMORY = 120, 1_500_000_000
+# With -c Python also looks for modules in the current folder; a file that is called pypdf.py there must not be run.
 _START = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from kaizen_components.evidence.readers.apart import main; main(*sys.argv[2:])"
+    "import sys; sys.path[:] = [sys.argv[1], *filter(None, sys.path)];"
+    " from kaizen_components.evidence.readers.apart import main; main(*sys.argv[2:])"
 )
+# Of a longer name, such as the path of a page, the end is handed over: a command line has limits.
+NAME = 500
 
 
 def blocks(format: Format, data: bytes, source: Source) -> list[Block]:
@@ -32,8 +36,11 @@ def blocks(format: Format, data: bytes, source: Source) -> list[Block]:
     with tempfile.TemporaryDirectory(prefix="kaizen-read-") as folder:
         copy = Path(folder) / "document"
         copy.write_bytes(data)
-        argv = [sys.executable, "-c", _START, root, format.reader, str(copy), source.name, source.media_type]
-        ended = process.run(argv, timeout=PATIENCE, grace=1.0, most=8 * MOST_TEXT)
+        argv = [sys.executable, "-c", _START, root, format.reader, str(copy), source.name[-NAME:], source.media_type]
+        try:
+            ended = process.run(argv, timeout=PATIENCE, grace=1.0, most=8 * MOST_TEXT)
+        except process.NotStarted as fault:
+            raise unreadable(name=source.name, reason=f"the reader could not be started: {fault}") from None
     if ended.interrupted:
         raise KeyboardInterrupt
     if ended.exit_code == 0 and not ended.stdout.left_out:
@@ -48,7 +55,10 @@ def _answered(answer: dict[str, Any], source: Source) -> list[Block]:
         refusal = getattr(denial, answer["refused"])
         raise refusal(answer["required_action"], message=answer["message"], **answer["detail"])
     source.title = answer["title"]
-    return [Block(*values) for values in answer["blocks"]]
+    found = [Block(*values) for values in answer["blocks"]]
+    if len(found) <= MOST_BLOCKS:
+        return found
+    return list(tidied(found, least=least(sum(len(block.text) + len(block.tail) for block in found))))
 
 
 def _last_line(said: bytes) -> str:

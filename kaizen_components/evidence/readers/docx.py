@@ -72,6 +72,9 @@ def _table(table: Any, outline: Outline) -> Iterator[Block]:
     rows: list[str] = []
     length = 0
     for row in table.iter("{*}tr"):
+        if next(row.iterancestors("{*}tbl")) is not table:
+            # The rows of a table within a cell are a part of that.
+            continue
         cells = (" ".join("".join(p.text for p in cell.iter("{*}p")).split()) for cell in row.iterchildren("{*}tc"))
         text = " | ".join(cell for cell in cells if cell)
         if text:

@@ -23,6 +23,8 @@ _NAMED = re.compile(
     r"(?:def|class|func|fn|function|interface|struct|enum|impl|trait|type|module|namespace)\b[^\r\n]*",
     re.MULTILINE,
 )
+# Encodings of names and of source code, which no text is written in; taking one apart may take hours.
+_NO_TEXTS = frozenset({"punycode", "idna", "unicode_escape", "raw_unicode_escape", "undefined", "utf_7"})
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 # Blocks of code shorter than this go with the next one.
 SHORT_CODE = 300
@@ -38,9 +40,11 @@ def decoded(data: bytes, source: Source) -> str:
     """The characters of a text file: UTF-8, or what its first bytes or its server say; else it is refused, not guessed."""
     mark, charset = next(((mark, name) for mark, name in _MARKS if data.startswith(mark)), (b"", source.charset or "utf-8"))
     try:
+        if codecs.lookup(charset).name.replace("-", "_") in _NO_TEXTS:
+            raise LookupError
         text = data[len(mark) :].decode(charset)
     except LookupError:
-        raise denial.FileNotUtf8(name=source.name, reason=f"there is no encoding {charset!r}") from None
+        raise denial.FileNotUtf8(name=source.name, reason=f"there is no encoding {charset[:40]!r} of texts") from None
     except (UnicodeError, ValueError) as fault:
         if b"\0" in data[:8192]:
             raise binary(source) from None
