@@ -71,6 +71,8 @@ class ComfyServer:
         self.no_socket = self.cuts_socket = self.previews = self.keeps_silent = False
         # A server from before a run could have an id of the client's.
         self.old = False
+        # The paths whose answers come a byte now and then, and do not end.
+        self.drips: set[str] = set()
         # status -> answers to every further request of a path.
         self.faults: dict[str, tuple[int, bytes]] = {}
         self.history: dict[str, Any] = {}
@@ -228,6 +230,9 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         self.comfy.requests.append((method, self.path, body))
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        if parts.path in self.comfy.drips:
+            self._drip()
+            return
         status, value = self.comfy.reply(method, parts.path, query, body)
         content = value if isinstance(value, bytes) else json.dumps(value).encode()
         self.send_response(status)
@@ -235,6 +240,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def _drip(self) -> None:
+        self.close_connection = True
+        self.send_response(200)
+        self.send_header("Content-Length", "1000000")
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while not self.comfy.stop.wait(0.02):
+                self.wfile.write(b" ")
 
     def _socket(self) -> None:
         """RFC 6455, as much of it as a server needs that only talks."""

@@ -41,7 +41,7 @@ class ModelServer:
         # Statuses to answer with before anything works: [(503, {"Retry-After": "0"})].
         self.faults: list[tuple[int, dict[str, str]]] = []
         # A text to send in place of JSON.
-        self.garbage: str | None = None
+        self.garbage: str | bytes | None = None
         self.url = ""
 
     def reply(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
@@ -87,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
             status, headers = server.faults.pop(0)
             content = b'{"error": {"message": "not now"}}'
         elif server.garbage is not None:
-            status, content = 200, server.garbage.encode()
+            status, content = 200, server.garbage if isinstance(server.garbage, bytes) else server.garbage.encode()
         else:
             status, value = server.reply(self.path, body)
             content = json.dumps(value).encode()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .. import denial
+from ..fields import shorten
 
 Vector = array  # of "f": 32-bit floats
 
@@ -133,7 +134,10 @@ def config(lane: str) -> Config:
     backend = os.environ.get(named, "").strip().lower() or None
     if backend is not None and backend not in BACKENDS[lane]:
         raise denial.EnvironmentInvalid(
-            f"Set {named} to {' or '.join(BACKENDS[lane])}, or unset it.", variable=named, value=backend
+            # As it was typed: a key that was put in the wrong place is known by its letters, and masked.
+            f"Set {named} to {' or '.join(BACKENDS[lane])}, or unset it.",
+            variable=named,
+            value=shorten(os.environ[named].strip()),
         )
     said = os.environ.get
     base_url = said(address, "").strip() if address else ""

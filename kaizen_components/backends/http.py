@@ -6,13 +6,14 @@ import ipaddress
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .. import denial
-from ..redaction import mask
+from ..redaction import kinds, mask
 
 if TYPE_CHECKING:
     import httpx
@@ -23,6 +24,8 @@ PAUSES, LONGEST_PAUSE = (0.5, 1.0, 2.0), 5.0
 CONNECT, ANSWER, QUICK = 5.0, 600.0, 10.0
 MOST_BYTES = 64_000_000
 MOST_OF_MESSAGE = 300
+# JSON can name what is no text: NUL, and a half of a surrogate pair.
+_NO_TEXT, _ESCAPED = re.compile("[\0\ud800-\udfff]"), re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 
 # The seam for tests: they do not wait.
 wait: Callable[[float], None] = time.sleep
@@ -40,14 +43,14 @@ def is_loopback(host: str) -> bool:
 
 def checked_url(text: str, variable: str, key_variable: str | None = None) -> str:
     """A base URL without its last slash; DENIED_ENVIRONMENT_INVALID for what is none or carries credentials,
-    DENIED_ENDPOINT_INSECURE for plain http to another machine. Credentials are never repeated."""
+    DENIED_ENDPOINT_INSECURE for plain http to another machine. Credentials are never repeated, not even those in a path."""
     key_variable = key_variable or variable
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError:
         parts, host, port = None, None, None
-    if parts is not None and (parts.username is not None or parts.password is not None or "@" in parts.netloc):
+    if (parts is not None and "@" in parts.netloc) or any(kinds(part, personal=False) for part in text.split("/")):
         raise denial.EnvironmentInvalid(
             f"Set {variable} to the address alone, and the key in {key_variable}.",
             message="The address holds credentials.",
@@ -69,6 +72,24 @@ def checked_url(text: str, variable: str, key_variable: str | None = None) -> st
     return text.rstrip("/")
 
 
+def parsed(content: bytes) -> Any:
+    """The JSON of an answer, without what no record can hold: a NUL, a half of a surrogate pair, a NaN.
+
+    Raises ValueError and RecursionError for what is no JSON.
+    """
+    text = content.decode("utf-8-sig")
+    value = json.loads(text, parse_constant=lambda name: None)
+    return _storable(value) if _ESCAPED.search(text) else value
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return _NO_TEXT.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, dict):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    return [_storable(item) for item in value] if isinstance(value, list) else value
+
+
 def shown_url(text: str | None) -> str | None:
     """An address as it may be shown: without credentials, query and fragment."""
     if text is None:
@@ -76,7 +97,9 @@ def shown_url(text: str | None) -> str | None:
     try:
         parts = urlsplit(text)
         host = parts.netloc.rpartition("@")[2]
-        return mask(f"{parts.scheme}://{host}{parts.path}".rstrip("/"))[0] if parts.scheme and host else "(no address)"
+        whole = f"{parts.scheme}://{host}{parts.path}".rstrip("/")
+        # A secret between slashes passes for a part of a path, elsewhere.
+        return "/".join(mask(part)[0] for part in whole.split("/")) if parts.scheme and host else "(no address)"
     except ValueError:
         return "(no address)"
 
@@ -112,6 +135,10 @@ class Endpoint:
     def malformed(self, reason: str) -> denial.BackendMalformed:
         """The refusal of an answer that is not what was asked for."""
         return denial.BackendMalformed(endpoint=shown_url(self.url), reason=reason)
+
+    def without_key(self, text: str) -> str:
+        """A server's words without our key, which it may repeat."""
+        return text.replace(self._api_key, "[REDACTED:api_key]") if self._api_key else text
 
     def _asked(self, method: str, path: str, body: dict[str, Any] | None, *, quick: bool) -> Any:
         pauses = () if quick else PAUSES
@@ -171,7 +198,7 @@ class Endpoint:
 
     def _parsed(self, content: bytes) -> Any:
         try:
-            return json.loads(content)
+            return parsed(content)
         except (ValueError, RecursionError):
             raise self.malformed("the answer is no JSON") from None
 
@@ -192,8 +219,7 @@ class Endpoint:
 
     def _safe(self, text: str) -> str:
         """Somebody else's text for a message: without our key and other secrets, without control characters, cut."""
-        if self._api_key:
-            text = text.replace(self._api_key, "[REDACTED:api_key]")
+        text = self.without_key(text)
         text = " ".join("".join(c if c.isprintable() else " " for c in mask(text)[0]).split())
         return text if len(text) <= MOST_OF_MESSAGE else text[: MOST_OF_MESSAGE - 1] + "…"
 

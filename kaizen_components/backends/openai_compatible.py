@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -74,8 +73,8 @@ class HttpEmbedder(_Served):
     def _vector(self, values: Any) -> Vector:
         if not isinstance(values, list) or not values or not all(type(value) in (int, float) for value in values):
             raise self.endpoint.malformed("an embedding is no list of numbers")
-        # Beyond this a square is no number any more.
-        if not all(math.isfinite(value) and abs(value) < 1e100 for value in values):
+        # Beyond this a square is no number any more; and an integer may be too long to be one of floats.
+        if not all(abs(value) < 1e100 for value in values):
             raise self.endpoint.malformed("an embedding holds what is no finite number")
         return unit(values)
 
@@ -118,8 +117,8 @@ class HttpTextModel(_Served):
         usage = usage if isinstance(usage, dict) else {}
         model = answer.get("model")
         return Completion(
-            text=self._text(answer, needed=not quick),
-            model=model if isinstance(model, str) and model else self.model,
+            text=self.endpoint.without_key(self._text(answer, needed=not quick)),
+            model=self.endpoint.without_key(model) if isinstance(model, str) and model else self.model,
             provider=self.provider,
             prompt_tokens=_count(usage.get("prompt_tokens")),
             completion_tokens=_count(usage.get("completion_tokens")),

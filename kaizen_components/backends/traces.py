@@ -12,17 +12,23 @@ if TYPE_CHECKING:
     from ..store import Row, Store
 
 
+# Characters of a model's name.
+MOST_NAME = 500
+
+
 def ref(text: str) -> str:
     """How a trace names a text that it does not hold: sha256:<hex of its UTF-8>."""
     return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def named(text: str | None) -> str | None:
-    """A model or provider as records name it: a folder by its last part, 20 words at most, nothing private."""
+    """A model or provider as records name it: a folder by its last part, 20 words at most, nothing private. It may be a
+    server that says what it is called."""
     if not text:
         return None
     name = text.rstrip("/\\").replace("\\", "/").rpartition("/")[2] if text[0] in "/~." or text[1:2] == ":" else text
-    return " ".join(mask(name, personal=True)[0].split()[:20]) or None
+    plain = "".join(letter if letter.isprintable() else " " for letter in mask(name[: 10 * MOST_NAME], personal=True)[0])
+    return " ".join(plain[:MOST_NAME].split()[:20]) or None
 
 
 def model_call(

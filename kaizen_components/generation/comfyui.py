@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,9 @@ LARGEST_MESSAGE = 64_000_000
 # Outputs of one run: a server that names more is not believed.
 MOST_OUTPUTS = 1_000
 SECONDS = 30.0
+# A whole answer may take so many times the seconds that a silence may; of what a server says of itself so much is kept.
+WHOLE, MOST_SAID, MOST_DEVICES = 4, 200, 64
+SYSTEM = ("os", "comfyui_version", "python_version", "pytorch_version")
 # Between two looks at the history, at first and at most; silence of the socket after which one looks as well; how long a
 # server may be away while it works: all in seconds. A run that it does not know so often in a row is lost.
 PAUSES, QUIET, PATIENCE, ABSENCES = (0.05, 1.0), 5.0, 20.0, 3
@@ -78,7 +82,7 @@ class Client:
             import httpx
         except ImportError:
             raise denial.BackendUnavailable(f"Run: {INSTALL}", package="httpx") from None
-        self.endpoint = place
+        self.endpoint, self._seconds = place, seconds
         # A proxy can do nothing for an address of this machine.
         self._http = httpx.Client(timeout=httpx.Timeout(seconds), trust_env=not place.loopback, follow_redirects=False)
 
@@ -110,14 +114,16 @@ class Client:
     def _ask(self, method: str, path: str, **options: Any) -> tuple[int, Any]:
         """(status, JSON) of an answer; None for an empty body and for what is no JSON beside an error."""
         with self._stream(method, path, **options) as response:
-            body = bytearray()
+            body, until = bytearray(), time.monotonic() + WHOLE * self._seconds
             for block in response.iter_bytes():
                 body += block
                 if len(body) > LARGEST_ANSWER:
                     raise denial.BackendMalformed(endpoint=self.endpoint.url, path=path, reason="the answer is too long")
+                if time.monotonic() > until:
+                    raise denial.BackendMalformed(endpoint=self.endpoint.url, path=path, reason="the answer does not end")
             status = response.status_code
         try:
-            return status, json.loads(body) if body else None
+            return status, http.parsed(bytes(body)) if body else None
         except (ValueError, RecursionError):
             if status >= 300:
                 return status, None
@@ -142,13 +148,12 @@ class Client:
         return value
 
     def stats(self) -> dict[str, Any]:
-        """What runs there: `system` (comfyui_version, python_version, pytorch_version ...) and `devices`."""
+        """What runs there: `system` (os, comfyui_version, python_version, pytorch_version) and `devices`, each as flat values."""
         found = self._object("GET", "/system_stats")
         system, devices = found.get("system"), found.get("devices")
-        return {
-            "system": system if isinstance(system, dict) else {},
-            "devices": [device for device in devices if isinstance(device, dict)] if isinstance(devices, list) else [],
-        }
+        devices = [_flat(device) for device in devices if isinstance(device, dict)] if isinstance(devices, list) else []
+        system = _flat(system) if isinstance(system, dict) else {}
+        return {"system": {name: system[name] for name in SYSTEM if name in system}, "devices": devices[:MOST_DEVICES]}
 
     def profile(self) -> str:
         """What runs there, in a line: version and devices."""
@@ -178,7 +183,7 @@ class Client:
             raise denial.WorkflowRejected(endpoint=self.endpoint.url, errors=_errors(answer))
         if status >= 300:
             raise denial.BackendHttp(endpoint=self.endpoint.url, path="/prompt", http_status=status, reason=_reason(value))
-        if not isinstance(answer.get("prompt_id"), str):
+        if not isinstance(answer.get("prompt_id"), str) or not 0 < len(answer["prompt_id"]) <= MOST_SAID:
             raise denial.BackendMalformed(endpoint=self.endpoint.url, path="/prompt", reason="no prompt_id")
         return answer["prompt_id"]
 
@@ -210,7 +215,8 @@ class Client:
         with self._stream("GET", "/view", params=query) as response:
             if response.status_code >= 300:
                 raise denial.BackendHttp(endpoint=self.endpoint.url, path="/view", http_status=response.status_code)
-            for block in response.iter_bytes(1 << 20):
+            # Block by block as they come: a server that sends a byte now and then does not outlast the time.
+            for block in response.iter_bytes():
                 if time.monotonic() > until:
                     raise denial.RunTimeout(endpoint=self.endpoint.url, message="An output did not arrive in time.")
                 yield block
@@ -260,13 +266,23 @@ class Client:
         instead."""
         socket = None
         with contextlib.suppress(Exception):
-            from websockets.sync.client import connect
+            from websockets.exceptions import InvalidStatus
+            from websockets.sync.client import ClientConnection, connect
+
+            class Direct(ClientConnection):
+                """A connection to where it was asked for: the package follows a server that points elsewhere."""
+
+                def handshake(self, *given: Any, **named: Any) -> None:
+                    try:
+                        super().handshake(*given, **named)
+                    except InvalidStatus as fault:
+                        raise ConnectionError(str(fault)) from None
 
             url = "ws" + self.endpoint.url.removeprefix("http") + f"/ws?clientId={client_id}"
             proxy: Any = None if self.endpoint.loopback else True
-            socket = connect(
-                url, proxy=proxy, open_timeout=5, close_timeout=1, max_size=LARGEST_MESSAGE, compression=None, legacy=True
-            )
+            times = {"open_timeout": 5, "close_timeout": 1}
+            settings: Any = {"max_size": LARGEST_MESSAGE, "compression": None, "create_connection": Direct, "legacy": True}
+            socket = connect(url, proxy=proxy, **times, **settings)
         try:
             yield socket
         finally:
@@ -310,6 +326,17 @@ class Client:
         raise TimeoutError
 
 
+def _flat(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What a server says of itself: its texts and numbers, without what is secret or long."""
+    found: dict[str, Any] = {}
+    for name, value in list(said.items())[:MOST_DEVICES]:
+        if isinstance(value, str):
+            found[shorten(mask(name)[0], MOST_SAID)] = shorten(mask(value)[0], MOST_SAID)
+        elif value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+            found[shorten(mask(name)[0], MOST_SAID)] = value
+    return found
+
+
 def _hear(message: Any, prompt_id: str, show: Show) -> bool:
     """Whether a message says that the run has ended; progress is shown. Pictures of what is being made are bytes."""
     if not isinstance(message, str):
@@ -327,7 +354,7 @@ def _hear(message: Any, prompt_id: str, show: Show) -> bool:
     if kind == "executing":
         if data.get("node") is None:
             return True
-        show(0, f"node {data['node']}", 0)
+        show(0, _node(data["node"]), 0)
     elif kind == "progress":
         _tell(show, data.get("node"), data)
     elif kind == "progress_state":
@@ -342,7 +369,12 @@ def _tell(show: Show, node_id: Any, state: Mapping[str, Any]) -> None:
     done, total = state.get("value"), state.get("max")
     if not isinstance(done, int | float) or not isinstance(total, int | float):
         done, total = 0, 0
-    show(float(done), f"node {node_id}", float(total))
+    show(float(done), _node(node_id), float(total))
+
+
+def _node(node_id: Any) -> str:
+    """A node for a terminal, which a server's words may not steer."""
+    return "node " + "".join(letter for letter in shorten(node_id) if letter.isprintable())
 
 
 def _files(info: Any, name: str) -> set[str] | None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import clock, denial, process, settings
+from ..backends import http
 from ..fields import shorten
 from ..hashing import canonical, sha256
 from ..paths import Plane
@@ -29,6 +30,8 @@ INSTALL = "python -m pip install -r requirements-mcp.txt"
 SETTING = "comfy_mcp"
 # Seconds for a server to start and say what it offers.
 PROBE = 60.0
+# Seconds for one that failed to end by itself, so that its exit code is known; and between each step of ending it.
+PATIENCE, GRACE = 0.5, 1.0
 # All that a server may say, the pictures in base64 included; and of its tools, names, stderr, what is kept.
 MOST_SAID, MOST_TOOLS, MOST_NAME, MOST_STDERR = 128_000_000, 200, 200, 2_000
 # Lines that are no messages, after which nobody listens any more.
@@ -462,10 +465,11 @@ def _read(answer: Any, seen: Seen) -> Said:
         if part.type == "text":
             texts.append(part.text)
             with contextlib.suppress(ValueError, RecursionError):
-                values.append(json.loads(part.text))
+                values.append(http.parsed(part.text.encode()))
         elif part.type == "image":
             with contextlib.suppress(ValueError):
-                said.pictures.append((part.mime_type, base64.b64decode(part.data, validate=True)))
+                content = base64.b64decode(part.data, validate=True)
+                said.pictures += [(part.mime_type, content)] if content else []
     if answer.is_error:
         said.error = _cut(" ".join(texts)) or "it gave no reason"
         return said
@@ -549,8 +553,8 @@ def _talk(
         fault = _first(caught)
     finally:
         # A server ends when its stdin is closed, as the protocol asks; how it ended is of interest only before we end it.
-        seen.exit_code = dialogue.exit_code(0.5 if fault is not None else 0.0)
-        dialogue.end()
+        seen.exit_code = dialogue.exit_code(PATIENCE if fault is not None else 0.0)
+        dialogue.end(GRACE)
         seen.ends_by_itself = dialogue.ended_by_itself
         seen.stderr = _cut(dialogue.stderr.kept().decode("utf-8", "replace"))
     if isinstance(fault, denial.Denial):
@@ -654,6 +658,8 @@ def _why(fault: BaseException, seen: Seen, seconds: float) -> str:
 
 
 def _cut(text: str | None, most: int = MOST_STDERR) -> str | None:
-    """A server's words as they are kept: without secrets and home folders, and not too long; of more, the end."""
-    masked = mask(text or "", personal=True)[0].strip()
+    """A server's words as they are kept: without secrets, home folders and what steers a terminal, and not too long; of
+    more, the end."""
+    masked = mask(text or "", personal=True)[0]
+    masked = "".join(letter for letter in masked if letter.isprintable() or letter in "\n\t").strip()
     return (masked if len(masked) <= most else "…" + masked[-most:]) or None

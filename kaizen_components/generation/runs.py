@@ -211,7 +211,8 @@ def keep(plan: Plan, name: str, blocks: Iterable[bytes], *, most: int = OUTPUT_B
     except OSError as fault:
         raise denial.FileUnwritable(path=str(path), reason=fault.strerror or str(fault)) from fault
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
     return Kept(path, digest.hexdigest(), size)
 
 
@@ -319,6 +320,8 @@ def record(store: Store, plan: Plan, outcome: Outcome) -> Result:
         routes = store.list(GenerativeRunRoute.record_kind, {"run_id": plan.run_id}, limit=1, columns=("id",))
         payload = {"payload_json": json.dumps(dict(outcome.payload), ensure_ascii=False)}
         store.revise(GenerativeRunRoute.record_kind, routes[0]["id"], payload)
+        if outcome.payload.get("graph_as_submitted") is False:
+            store.warnings.append("What ran is not the recorded workflow: the MCP server changed it before it submitted it.")
     _tell(store, plan, row, outcome)
     return _answer(store, plan, row, outputs, exit_code=130 if outcome.interrupted else int(outcome.status != "completed"))
 
@@ -430,7 +433,7 @@ def _tell(store: Store, plan: Plan, row: Row, outcome: Outcome) -> None:
             level="error" if outcome.status == "failed" else "default",
             status=outcome.status,
             status_message=shorten(error, 500) if error else None,
-            model=shorten(", ".join(plan.workflow.models), 200) or None,
+            model=shorten(mask(", ".join(plan.workflow.models), personal=True)[0], 200) or None,
             provider=BACKEND,
             latency_ms=outcome.latency_ms,
             input_ref=f"sha256:{plan.workflow.hash}",
@@ -473,7 +476,7 @@ def _shown(store: Store, output: Output) -> dict[str, Any]:
         "path": store.plane.relative(output.kept.path),
         "sha256": output.kept.sha256,
         "bytes": output.kept.bytes,
-        "node": mask(output.node)[0],
+        "node": shorten(mask(output.node)[0], 200),
         "type": output.type,
     }
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,8 +143,9 @@ def provision(plane: Plane, tell: Callable[[bytes], None] | None = None, timeout
     for argv in wanted:
         left = max(deadline - time.monotonic(), 0.001)
         try:
-            # As if the user had typed it: pip may need their proxy or index.
-            ended = process.run(argv, cwd=place.folder, timeout=left, stdout=tell, stderr=tell)
+            # As if the user had typed it: pip may need their proxy or index. The keys to models are for us alone.
+            env = {name: value for name, value in os.environ.items() if not name.startswith("KAIZEN_")}
+            ended = process.run(argv, cwd=place.folder, env=env, timeout=left, stdout=tell, stderr=tell)
             code, fault = ended.exit_code, _masked(ended.stderr.last(TAIL))
             steps.append({"command": argv, "exit_code": code, "timed_out": ended.timed_out, "duration_ms": ended.duration_ms})
         except process.NotStarted as reason:
@@ -173,58 +174,78 @@ def start(plane: Plane, endpoint: str | None = None, timeout: float | None = Non
     for name, path in (("main.py", place.main), ("the Python of its virtual environment", place.python)):
         if not path.is_file():
             raise _missing(plane, place, name)
-    known = _known(place)
-    if _lives(known):
-        raise denial.RuntimeAlreadyRunning(pid=known["pid"] if known else None, endpoint=(known or {}).get("endpoint"))
-    if stats(where)[0] is not None:
-        raise denial.RuntimeAlreadyRunning(message="A ComfyUI answers there already.", endpoint=where.url)
-    _claim(place)
-    try:
-        argv = [str(place.python), "main.py", "--listen", parts.hostname or "", "--port", str(parts.port or 80)]
-        child = process.detached(argv, cwd=place.folder, env=process.environment(*GPU), log=place.log)
-    except process.NotStarted as fault:
-        place.pidfile.unlink(missing_ok=True)
-        raise denial.BackendUnreachable(
-            "Look at the path that is named here.", path=str(place.python), reason=str(fault)
-        ) from None
-    except BaseException:
-        place.pidfile.unlink(missing_ok=True)
-        raise
-    try:
-        record = {
-            "pid": child.pid,
-            "process": process.identity(child.pid),
-            "endpoint": where.url,
-            "started_at": clock.now(),
-            "log": plane.relative(place.log),
-        }
-        files.write_whole(place.pidfile, json.dumps(record, indent=2) + "\n")
-        _await(child, where, place, plane, timeout or START)
-    except BaseException:
-        process.end_group(child.pid, STOP)
+    with _alone(place):
+        known = _known(place)
+        if _lives(known):
+            raise denial.RuntimeAlreadyRunning(pid=known["pid"] if known else None, endpoint=(known or {}).get("endpoint"))
+        if stats(where)[0] is not None:
+            raise denial.RuntimeAlreadyRunning(message="A ComfyUI answers there already.", endpoint=where.url)
+        try:
+            argv = [str(place.python), "main.py", "--listen", parts.hostname or "", "--port", str(parts.port or 80)]
+            child = process.detached(argv, cwd=place.folder, env=process.environment(*GPU), log=place.log)
+        except process.NotStarted as fault:
+            raise denial.BackendUnreachable(
+                "Look at the path that is named here.", path=str(place.python), reason=str(fault)
+            ) from None
+        try:
+            _record(child, where, place, plane)
+            _await(child, where, place, plane, timeout or START)
+        except BaseException:
+            process.end_group(child.pid, STOP)
+            child.let_go()
+            place.pidfile.unlink(missing_ok=True)
+            raise
         child.let_go()
-        place.pidfile.unlink(missing_ok=True)
-        raise
-    child.let_go()
     return status(plane, where.url)
 
 
 def stop(plane: Plane, timeout: float | None = None) -> dict[str, Any]:
     """End the runtime that start() started, and what it started; no other process."""
     place = home(plane)
-    known = _known(place)
-    if known is None:
+    if _known(place) is None:
         return {**status(plane), "stopped": False, "reason": "no runtime was started here"}
-    if not _lives(known):
-        place.pidfile.unlink(missing_ok=True)
+    try:
+        with _alone(place):
+            known = _known(place)
+            lived = _lives(known)
+            if known is not None and lived:
+                process.end_group(known["pid"], timeout or STOP)
+            stopped = not _lives(known)
+            if stopped:
+                place.pidfile.unlink(missing_ok=True)
+    except denial.RuntimeAlreadyRunning:
+        return {**status(plane), "stopped": False, "reason": "another Kaizen is starting or stopping it"}
+    if not lived:
         return {**status(plane), "stopped": False, "reason": "it was over already"}
-    if known.get("starting"):
-        return {**status(plane), "stopped": False, "reason": "another Kaizen is starting it"}
-    process.end_group(known["pid"], timeout or STOP)
-    stopped = not _lives(known)
-    if stopped:
-        place.pidfile.unlink(missing_ok=True)
     return {**status(plane), "stopped": stopped, "reason": "ended" if stopped else "it does not end"}
+
+
+@contextlib.contextmanager
+def _alone(place: Home) -> Iterator[None]:
+    """Start and stop one at a time: of two that start it at once, both would find it not running."""
+    from ..store.lock import PlaneLock
+
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(PlaneLock(place.pidfile.with_suffix(".lock"), "Y6", seconds=0))
+        except denial.ConnectRetryExhausted:
+            raise denial.RuntimeAlreadyRunning(
+                "Wait until it is done, then look: Y6 --action status.",
+                message="Another Kaizen is starting or stopping the runtime.",
+            ) from None
+        yield
+
+
+def _record(child: process.Detached, where: comfyui.Endpoint, place: Home, plane: Plane) -> None:
+    """Write down which process it is."""
+    record = {
+        "pid": child.pid,
+        "process": process.identity(child.pid),
+        "endpoint": where.url,
+        "started_at": clock.now(),
+        "log": plane.relative(place.log),
+    }
+    files.write_whole(place.pidfile, json.dumps(record, indent=2) + "\n")
 
 
 def _await(child: process.Detached, where: comfyui.Endpoint, place: Home, plane: Plane, timeout: float) -> None:
@@ -241,7 +262,8 @@ def _await(child: process.Detached, where: comfyui.Endpoint, place: Home, plane:
                 reason=_tail(place.log),
                 **log,
             )
-        if stats(where)[0] is not None:
+        # What answers may be another's, which has the port while ours ends.
+        if stats(where)[0] is not None and child.exit_code() is None:
             return
         time.sleep(min(pause, max(deadline - time.monotonic(), 0)))
         pause = min(pause * 1.5, 1.0)
@@ -255,26 +277,15 @@ def _await(child: process.Detached, where: comfyui.Endpoint, place: Home, plane:
     )
 
 
-def _claim(place: Home) -> None:
-    """Write the pidfile for ourselves, so that of two that start one at a time one is refused."""
-    place.pidfile.unlink(missing_ok=True)
-    try:
-        place.pidfile.parent.mkdir(parents=True, exist_ok=True)
-        with place.pidfile.open("x", encoding="utf-8") as file:
-            json.dump({"pid": os.getpid(), "process": process.identity(os.getpid()), "starting": True}, file)
-    except FileExistsError:
-        raise denial.RuntimeAlreadyRunning(message="Another Kaizen is starting the runtime.") from None
-    except OSError as fault:
-        raise denial.FileUnwritable(path=str(place.pidfile), reason=fault.strerror or str(fault)) from fault
-
-
 def _known(place: Home) -> dict[str, Any] | None:
     """What the pidfile says; None where there is none, or it is none of ours."""
     try:
         said = json.loads(place.pidfile.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return said if isinstance(said, dict) and isinstance(said.get("pid"), int) and said["pid"] > 1 else None
+    if not isinstance(said, dict) or not isinstance(said.get("pid"), int) or said["pid"] <= 1:
+        return None
+    return said if isinstance(said.get("endpoint", ""), str) else None
 
 
 def _lives(known: Mapping[str, Any] | None) -> bool:

@@ -6,10 +6,10 @@ import hashlib
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import denial
 
@@ -118,12 +118,28 @@ def likeness(store: Store, kind: str, found: Sequence[Candidate], threshold: flo
     try:
         source, held, note = _vectors(store, kind, found, task_id)
         if held is not None:
-            return Likeness(source, vector_pairs(held, threshold))
+            return Likeness(source, linked(held, lambda distinct: vector_pairs(distinct, threshold)))
     except denial.Denial as refusal:
         note = f"The vectors could not be had: {refusal.message}"
     finally:
         store.close()
-    return Likeness("lexical", lexical_pairs([entry.text for entry in found], threshold), note)
+    words = [" ".join(_WORD.findall(entry.text.casefold())) for entry in found]
+    return Likeness("lexical", linked(words, lambda distinct: lexical_pairs(distinct, threshold)), note)
+
+
+Key = TypeVar("Key", str, bytes)
+
+
+def linked(keys: Sequence[Key], compare: Callable[[Sequence[Key]], Sequence[Pair]]) -> list[Pair]:
+    """The similar pairs of texts or vectors, each repetition paired with the first of its like alone: n that say the same
+    make n - 1 pairs, not n² / 2. A vector of zeros is like nothing, not even like another."""
+    first: dict[Key, int] = {}
+    repeated: list[Pair] = []
+    for index, key in enumerate(keys):
+        if first.setdefault(key, index) != index and any(key):
+            repeated.append((first[key], index, 1.0))
+    places = list(first.values())
+    return [(places[one], places[other], similarity) for one, other, similarity in compare(list(first))] + repeated
 
 
 def _vectors(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import denial
-from ..backends.judge import Verdict, judge
+from ..backends.judge import Verdict, judge, prompt
 from ..backends.traces import model_call
 from ..op import Result
 from ..redaction import mask
@@ -47,15 +48,21 @@ class Judging:
         metric = mask(self.metric or proposal["metric"] or "judge", personal=True)[0]
         event_id = self._perform(lambda: self._begun(proposal))
         scores: dict[str, float] = {}
-        for case in cases:
-            try:
-                verdict = judge(self.model, candidate(proposal), rubric(case))
-            except denial.BackendMalformed as refusal:
-                self.refusal = refusal
-                self.warnings.append(f"{proposal['id']} was not judged by {case['id']}: {refusal.message}")
-                continue
-            self._perform(lambda case=case, verdict=verdict: self._score(proposal, case, verdict, event_id, metric))
-            scores[case["id"]] = verdict.score
+        try:
+            for case in cases:
+                try:
+                    verdict = judge(self.model, candidate(proposal), rubric(case))
+                except denial.BackendMalformed as refusal:
+                    self.refusal = refusal
+                    self.warnings.append(f"{proposal['id']} was not judged by {case['id']}: {refusal.message}")
+                    continue
+                self._perform(lambda case=case, verdict=verdict: self._score(proposal, case, verdict, event_id, metric))
+                scores[case["id"]] = verdict.score
+        except (denial.Denial, KeyboardInterrupt):
+            # What was judged stays; the event does not look as if it still ran.
+            with contextlib.suppress(denial.Denial):
+                self._perform(lambda: self.store.revise("trace_event", event_id, {"status": "failed"}))
+            raise
         return lambda: self._closed(proposal, scores, event_id, metric)
 
     def _perform(self, add: Callable[[], Row]) -> str:
@@ -80,7 +87,7 @@ class Judging:
             model=completion.model,
             provider=completion.provider,
             latency_ms=completion.latency_ms,
-            prompt=f"{candidate(proposal)}\n\n{rubric(case)}",
+            prompt=prompt(candidate(proposal), rubric(case)).whole,
             output=completion.text,
             prompt_tokens=completion.prompt_tokens,
             completion_tokens=completion.completion_tokens,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,10 @@ class Ranked:
         if self.comparison is not None:
             return self.comparison.mean
         baseline, candidate = self.proposal["baseline_score"], self.proposal["candidate_score"]
-        return None if baseline is None or candidate is None else candidate - baseline
+        if baseline is None or candidate is None:
+            return None
+        # Between the largest numbers of two signs lies what is no number any more.
+        return min(max(candidate - baseline, -sys.float_info.max), sys.float_info.max)
 
     @property
     def verdict(self) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ from ..hashing import canonical, sha256
 from ..lab.comparison import case_scores
 from ..lab.records import ImprovementProposal
 from ..op import Result, op
+from ..output import many
 from ..record import Field, Input
 from ..store import Store, files
 from . import lifecycle
@@ -108,7 +110,7 @@ def lab_report(wanted: ContractInput, store: Store) -> Result:
     path = store.plane.reports / f"lab-report-{_slug(wanted.contract)}.md"
     files.write_whole(path, text)
     best = ranking.top(order)
-    return _answered(
+    result = _answered(
         store,
         contract=wanted.contract,
         proposals=len(order),
@@ -118,6 +120,29 @@ def lab_report(wanted: ContractInput, store: Store) -> Result:
         sha256=sha256(text),
         ranking=[entry.values() for entry in order],
     )
+    result.view = lambda width: _ranking_page(result, width)
+    return result
+
+
+def _ranking_page(result: Result, width: int) -> str:
+    """The ranking for a person: each proposal with its verdict and what that rests on, best first."""
+    lines = []
+    for place, entry in enumerate(result["ranking"], 1):
+        lines += [f"{place}. {entry['title']}  ({entry['id']})"]
+        said = [entry["verdict"]]
+        paired = entry.get("paired")
+        if entry["difference"] is not None:
+            said.append(f"difference {entry['difference']:+.3g}")
+        if paired:
+            interval = " to ".join(f"{end:.3g}" for end in paired["interval_95"] if end is not None)
+            said += [f"95 % {interval}"] if interval else []
+            said.append(f"{many(paired['pairs'], 'case')}: {paired['wins']} won, {paired['losses']} lost, {paired['ties']} even")
+        if entry["baseline_score"] is not None and entry["candidate_score"] is not None:
+            said.append(f"{entry['baseline_score']:g} -> {entry['candidate_score']:g}")
+        lines += textwrap.wrap("; ".join(said), width, initial_indent="   ", subsequent_indent="   ")
+        lines += textwrap.wrap(entry.get("cases_unreadable") or "", width, initial_indent="   ", subsequent_indent="   ")
+    lines += [""] if lines else []
+    return "\n".join([*lines, *textwrap.wrap(result["promotion_path"], width), "", result["path"]])
 
 
 def _id_of(entry: "Ranked | None") -> str | None:
@@ -160,10 +185,7 @@ def lab_evaluate(wanted: Evaluation, store: Store) -> Result:
     from ..lab import caseset, ranking
     from ..lab.judging import Judging
 
-    model = backends.opened("text")
-    if not wanted.contract:
-        raise denial.ContractRequired(field="contract")
-    contract = wanted.contract
+    contract = wanted.contract or ""
     given: dict[str, list[Any]] = {}
 
     def prepare() -> Result:
@@ -177,6 +199,9 @@ def lab_evaluate(wanted: Evaluation, store: Store) -> Result:
     first = store.perform(store.call, prepare)
     if first.get("replayed"):
         return first
+    model = backends.opened("text")
+    if not contract:
+        raise denial.ContractRequired(field="contract")
     if not given["cases"]:
         raise denial.NoEvalCases()
     # The key belongs to the unit that holds the whole answer; the units before it have none.
@@ -358,7 +383,7 @@ def _dedup_view(result: Result) -> str:
     """The answer for a person: the groups, each with its records."""
     lines = [
         f"O5 lab-dedup: recorded {result['id']}",
-        f"{result['path']}: {result['clusters']} groups among {result['records']} records ({result['kind']}, {result['source']})",
+        f"{result['path']}: {many(result['clusters'], 'group')} among {many(result['records'], 'record')} ({result['kind']}, {result['source']})",
     ]
     for cluster in result["top_clusters"]:
         lines.append(f"\n{cluster['size']} alike, {cluster['least_similarity']:.2f} to {cluster['similarity']:.2f}")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import textwrap
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -25,7 +26,7 @@ def model_doctor() -> Result:
     lanes = {lane: examined(lane) for lane in backends.LANES}
     result = Result()
     result.update(lanes)
-    result.view = lambda width: "\n".join(_shown(lane, said) for lane, said in lanes.items())
+    result.view = lambda width: "\n".join(_shown(lane, said, width) for lane, said in lanes.items())
     return result
 
 
@@ -53,18 +54,23 @@ def examined(lane: str) -> dict[str, Any]:
     return said
 
 
-def _shown(lane: str, said: dict[str, Any]) -> str:
-    """A lane in a line or two, for a person."""
-    if not said["configured"]:
-        return f"{lane:<10} not configured. {said.get('reason', '')}".rstrip()
+def _shown(lane: str, said: dict[str, Any], width: int) -> str:
+    """A lane in a few lines, for a person: how it is, and what to do."""
     where = said.get("base_url") or said.get("device")
-    named = f"{lane:<10} {said['backend']} {said['model']}" + (f" at {where}" if where else "")
-    if not said.get("reachable"):
-        return f"{named}: does not work. {said['reason']}\n{'':<10} {said['required_action']}"
-    if said.get("ok") is False:
-        return f"{named}: answers. {said['reason']}"
+    named = f"{said.get('backend')} {said.get('model')}" + (f" at {where}" if where else "")
     size = f" ({said['dimension']} dimensions)" if "dimension" in said else ""
-    return f"{named}: works{size}"
+    if not said["configured"]:
+        state = f"not configured. {said.get('reason', '')}".rstrip()
+    elif not said.get("reachable"):
+        state = f"{named}: does not work. {said['reason']}"
+    elif said.get("ok") is False:
+        state = f"{named}: answers. {said['reason']}"
+    else:
+        state = f"{named}: works{size}"
+    beside: dict[str, Any] = {"width": max(width, 40), "subsequent_indent": " " * 11, "break_on_hyphens": False}
+    beside["break_long_words"] = False
+    lines = textwrap.wrap(state, **beside, initial_indent=f"{lane:<10} ")
+    return "\n".join([*lines, *textwrap.wrap(said.get("required_action") or "", **beside, initial_indent=" " * 11)])
 
 
 # --- B2 -------------------------------------------------------------------------------------------
@@ -92,13 +98,13 @@ class Question(Input):
 )
 def model_run(asked: Question, store: Store) -> Result:
     """Ask the text model. The answer is advice; the trace keeps hashes of prompt and answer, not the texts."""
+    first = store.perform(store.call, lambda: _refuse_early(store, asked.task_id))
+    if first.get("replayed"):
+        return first
     model = backends.opened("text")
     if not asked.prompt:
         raise denial.PromptRequired(field="prompt")
     prompt = asked.prompt
-    first = store.perform(store.call, lambda: _refuse_early(store, asked.task_id))
-    if first.get("replayed"):
-        return first
     completion = model.complete(prompt)
     summary = asked.summary or "A text model was asked."
     result = store.perform(
@@ -204,6 +210,10 @@ def model_judge(wanted: Judging, store: Store) -> Result:
     """Let the text model judge a text against a rubric: a verdict, a score from 0 to 1, and why. Advice, no acceptance."""
     from ..backends import judge as judges
 
+    if not wanted.dry_run:
+        first = store.perform(store.call, lambda: _refuse_early(store, wanted.task_id, wanted.proof_id))
+        if first.get("replayed"):
+            return first
     model = None if wanted.dry_run else backends.opened("text")
     candidate = _candidate(wanted)
     if not (wanted.query or wanted.expected_json or wanted.eval_case_id):
@@ -215,9 +225,6 @@ def model_judge(wanted: Judging, store: Store) -> Result:
             ("trace_event_id", "score_id", "verdict", "score", "rationale", "model", "provider", "latency_ms")
         )
         return Result(**unknown, advisory=True, dry_run=True, prompt_sha256=prompt.sha256, note="Nobody was asked.")
-    first = store.perform(store.call, lambda: _refuse_early(store, wanted.task_id, wanted.proof_id))
-    if first.get("replayed"):
-        return first
     verdict = judges.judge(model, candidate, rubric)
     return store.perform(store.call, lambda: _judged(store, wanted, verdict, prompt.whole))
 

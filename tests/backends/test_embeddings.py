@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kaizen_components import embeddings, paths
+from kaizen_components.backends import http
 from kaizen_components.evidence.records import EvidenceChunk, EvidenceDocument
 from kaizen_components.op import Call, Result
 from kaizen_components.store import Store
@@ -202,6 +203,7 @@ def test_cutting_never_fails_for_a_backend(kz, monkeypatch):
     monkeypatch.setenv("KAIZEN_EMBED_BACKEND", "ollama")
     monkeypatch.setenv("KAIZEN_EMBED_MODEL", "fake")
     monkeypatch.setenv("KAIZEN_EMBED_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setattr(http, "wait", lambda seconds: None)
     said = embeddings.embed_chunks(store, document_id=one)
     assert said["embedded"] == 0 and "B3" in said["note"]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import socket
+import threading
 
 import pytest
 
@@ -90,6 +92,9 @@ def test_a_question_gets_its_prompt_and_a_text_does_not(embedding, monkeypatch, 
         {"data": [{"embedding": [1, True]}, {"embedding": [1, 2]}]},
         {"data": [{"embedding": [1, math.nan]}, {"embedding": [1, 2]}]},
         {"data": [{"embedding": [1, 1e300]}, {"embedding": [1, 2]}]},
+        {"data": [{"embedding": [1, 10**400]}, {"embedding": [1, 2]}]},
+        {"data": [{"embedding": [1]}]},
+        {"data": [{"embedding": [1]}] * 3},
     ],
 )
 def test_embeddings_that_are_none_are_refused(embedding, value):
@@ -152,6 +157,12 @@ def test_three_further_tries_and_no_more(text_model, pauses):
     assert pauses == [0.5, 1.0, 2.0] and len(text_model.requests) == 4
 
 
+def test_the_doctor_does_not_wait_for_a_busy_server(embedding, text_model, pauses, kz):
+    text_model.faults = [(503, {"Retry-After": "5"})] * 9
+    told = kz.ok("B1")
+    assert told["embedding"]["code"] == "DENIED_BACKEND_HTTP" and pauses == []
+
+
 @pytest.mark.parametrize("status", [400, 401, 404, 302])
 def test_what_will_not_change_is_not_asked_again(text_model, pauses, status):
     text_model.faults = [(status, {"Location": "http://198.51.100.1/"})]
@@ -161,12 +172,47 @@ def test_what_will_not_change_is_not_asked_again(text_model, pauses, status):
 
 @pytest.mark.parametrize(
     ("header", "waited"),
-    [("0", 0.0), ("3", 3.0), ("90", 5.0), ("-4", 0.0), ("soon", 0.5), ("nan", 0.5), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0)],
+    [
+        ("0", 0.0),
+        ("3", 3.0),
+        ("90", 5.0),
+        ("-4", 0.0),
+        ("soon", 0.5),
+        ("nan", 0.5),
+        ("9" * 5_000, 0.5),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 5.0),
+        ("Mon, 99 Foo 2026", 0.5),
+    ],
 )
 def test_retry_after_is_honoured_up_to_five_seconds(text_model, pauses, header, waited):
     text_model.faults = [(429, {"Retry-After": header})]
     assert backends.opened("text").complete("x").text
     assert pauses == [waited]
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"SSH-2.0-x\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000]
+)
+def test_a_connection_that_breaks_is_made_again(monkeypatch, text_model, pauses, said):
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def answer():
+            while True:
+                try:
+                    connection, _ = door.accept()
+                except OSError:
+                    return
+                with connection, contextlib.suppress(OSError):
+                    connection.recv(65_536)
+                    connection.sendall(said)
+                    connection.shutdown(socket.SHUT_WR)
+
+        threading.Thread(target=answer, daemon=True).start()
+        monkeypatch.setenv("KAIZEN_LLM_BASE_URL", f"http://127.0.0.1:{door.getsockname()[1]}/v1")
+        assert refused(lambda: backends.opened("text").complete("x"))["code"] == "DENIED_BACKEND_UNAVAILABLE"
+        door.shutdown(socket.SHUT_RDWR)
+    assert pauses == [0.5, 1.0, 2.0]
 
 
 def test_a_server_that_is_not_there_is_unreachable(monkeypatch, text_model, pauses):
@@ -192,7 +238,7 @@ def test_an_answer_without_end_is_cut_off(monkeypatch, text_model):
     assert "longer than 1000" in refused(lambda: backends.opened("text").complete("x"))["reason"]
 
 
-@pytest.mark.parametrize("garbage", ["<html>", "", "[" * 100_000])
+@pytest.mark.parametrize("garbage", ["<html>", "", "[" * 100_000, "9" * 10_000, b'{"choices": "\xff"}', b"\xff\xfe{\0}\0"])
 def test_what_is_no_json_is_malformed(text_model, garbage):
     text_model.garbage = garbage
     assert refused(lambda: backends.opened("text").complete("x"))["code"] == "DENIED_BACKEND_MALFORMED"
@@ -252,6 +298,19 @@ def test_credentials_in_an_address_are_refused_and_never_shown(text_model, monke
     assert told["code"] == "DENIED_ENVIRONMENT_INVALID" and "KAIZEN_LLM_API_KEY" in told["required_action"]
     shown = json.dumps(told) + kz.ok("B1").stdout + kz.ok("B6").stdout + kz.denied(told["code"], "B2", prompt="x").stderr
     assert KEY not in shown and "user" not in shown
+
+
+def test_a_secret_in_the_path_of_an_address_is_refused_and_never_shown(text_model, monkeypatch, kz):
+    secret = "AKIA" + "QX7ZJ2M4R9T1W3L5"
+    monkeypatch.setenv("KAIZEN_LLM_BASE_URL", f"https://models.example.org/{secret}/v1")
+    told = refused(lambda: backends.opened("text"))
+    assert told["code"] == "DENIED_ENVIRONMENT_INVALID" and secret not in json.dumps(told) + kz.ok("B1").stdout
+
+
+def test_a_key_in_the_place_of_a_backend_is_not_shown(kz, monkeypatch):
+    secret = "AKIA" + "QX7ZJ2M4R9T1W3L5"
+    monkeypatch.setenv("KAIZEN_TEXT_BACKEND", secret)
+    assert secret.lower() not in kz.denied("DENIED_ENVIRONMENT_INVALID", "B2", prompt="x").stderr.lower()
 
 
 def test_the_key_is_in_the_header_and_in_no_message(text_model, monkeypatch, kz):

@@ -146,6 +146,43 @@ def test_a_model_that_calls_itself_a_private_path_is_named_without_it(kz, text_m
     assert kz.ok("B2", prompt="x")["model"] == "tiny"
 
 
+@pytest.mark.parametrize(
+    ("called", "kept"),
+    [
+        ("tiny\ud800", "tiny\ufffd"),
+        ("ti\0ny", "ti\ufffdny"),
+        ("\x1b[31mtiny", "[31mtiny"),
+        ("x" * 2_000_000, "x" * 500),
+        ("w " * 30, "w " * 19 + "w"),
+        (" ", None),
+    ],
+)
+def test_a_model_is_named_so_that_it_can_be_kept(kz, text_model, called, kept):
+    before = text_model.reply
+    text_model.reply = lambda path, body: (200, {**before(path, body)[1], "model": called})
+    text_model.answer = lambda body: "half \udc00 a pair"
+    told = kz.ok("B2", prompt="x")
+    assert told["model"] == kept and told["output"] == "half \ufffd a pair"
+
+
+def test_a_key_that_a_model_repeats_is_kept_nowhere(kz, text_model, plane, monkeypatch):
+    key = "Zk9xQ2mX7wL1pR8vB3nT"
+    monkeypatch.setenv("KAIZEN_LLM_API_KEY", key)
+    text_model.answer = lambda body: json.dumps({"verdict": "pass", "score": 1, "rationale": f"Your key is {key}."})
+    before = text_model.reply
+    text_model.reply = lambda path, body: (200, {**before(path, body)[1], "model": f"tiny-{key}"})
+    shown = [kz.ok("B2", prompt="x"), kz.ok("B4", body="x", query="y"), kz.ok("B1"), kz.ok("B6", probe=True)]
+    assert not any(key in reply.stdout for reply in shown) and key.encode() not in everything_kept(plane)
+
+
+def test_a_repeat_needs_no_model(kz, text_model, monkeypatch):
+    text_model.answer = lambda body: GOOD
+    calls = {"B2": {"prompt": "x", "key": "one"}, "B4": {"body": "x", "query": "y", "key": "two"}}
+    first = {code: kz.ok(code, **flags)["id"] for code, flags in calls.items()}
+    monkeypatch.delenv("KAIZEN_TEXT_BACKEND")
+    assert {code: kz.ok(code, **flags)["id"] for code, flags in calls.items()} == first
+
+
 # --- B4 -------------------------------------------------------------------------------------------
 
 GOOD = '{"verdict": "pass", "score": 0.9, "rationale": "It names the deploy."}'
@@ -226,6 +263,7 @@ def test_a_repeated_key_judges_once(kz, text_model, populated):
         f"{GOOD}\n{GOOD}",
         '{"verdict": "PASSED", "score": "0.9", "rationale": "It names the deploy."}',
         f"{{not json}} {{}} {GOOD}",
+        f"The text says <think>, and no more. {GOOD}",
     ],
 )
 def test_a_verdict_is_found_in_talk(answer):

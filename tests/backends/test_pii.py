@@ -25,6 +25,7 @@ def labelled(text):
         ("+49 (0)30 1234567", [("phone", "+49 (0)30 1234567")]),
         ("(415) 555-2671 or 415.555.2671", [("phone", "(415) 555-2671"), ("phone", "415.555.2671")]),
         (f"IBAN {IBAN} BIC", [("iban", IBAN)]),
+        ("to NO93 8601 1117 947 PLUS MORE", [("iban", "NO93 8601 1117 947")]),
         ("GB82WEST12345698765432.", [("iban", "GB82WEST12345698765432")]),
         (f"card {CARD}, 5500-0000-0000-0004", [("credit_card", CARD), ("credit_card", "5500-0000-0000-0004")]),
         ("from 8.8.8.8:53", [("ip_address", "8.8.8.8")]),
@@ -41,7 +42,7 @@ def test_what_is_personal_is_found(text, found):
     [
         "DE88 3704 0044 0532 0130 00",
         "card 4111 1111 1111 1112",
-        "0000 0000 0000 0000 and 4444444444444444444444",
+        "6666666666666, 0000 0000 0000 0000 and 4444444444444444444444",
         "10.0.0.1, 192.168.1.7, 127.0.0.1, 1.2.3.4.5, 999.1.1.1",
         "v1.2.3.4 and version 4.18.0.1 and lib==8.8.8.8",
         "on 2026-11-21 at 14:58:59, 1763737139, 3.14159265, 20261121145859",
@@ -58,9 +59,9 @@ def test_what_only_looks_like_it_is_not(text):
 @pytest.mark.parametrize("piece", ["1 ", "+1 2", "DE89 AAAA ", "4 ", "1.1.", "((((", "a@", "9-9"])
 def test_a_long_text_of_any_kind_is_read_in_linear_time(piece):
     text = piece * (200_000 // len(piece))
-    started = time.monotonic()
+    started = time.process_time()
     pii.found(text)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_a_scan_records_labels_and_places_and_no_text(kz, plane, populated):

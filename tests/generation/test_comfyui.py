@@ -192,6 +192,24 @@ def test_an_answer_that_is_not_what_was_asked_for_is_refused(server, client, mon
             ask()
 
 
+def test_an_answer_that_does_not_end_is_left(server, monkeypatch):
+    server.drips = {"/system_stats"}
+    place = comfyui.endpoint(server.url)
+    with comfyui.Client(place, seconds=0.05) as client, pytest.raises(denial.BackendMalformed) as refused:
+        client.stats()
+    assert refused.value.detail["reason"] == "the answer does not end"
+
+
+def test_what_a_server_says_of_itself_is_kept_short_and_flat(server, client):
+    server.stats = {
+        "system": {"comfyui_version": "1" * 9_000, "argv": ["--key", "x"], "os": "AKIA" + "QX7ZJ2M4R9T1W3L5"},
+        "devices": [{"name": "a\ud800", "vram_total": 1e999, "more": {"deep": []}, "type": None}] * 500,
+    }
+    said = client.stats()
+    assert said["system"] == {"os": "[REDACTED:aws_access_key]", "comfyui_version": "1" * 199 + "…"}
+    assert said["devices"] == [{"name": "a\ufffd", "vram_total": None, "type": None}] * 64
+
+
 def test_an_answer_of_another_shape_breaks_nothing(server, client):
     server.stats = {"system": [], "devices": ["cpu", {"name": 3}]}
     assert client.stats() == {"system": {}, "devices": [{"name": 3}]} and client.profile() == "ComfyUI ? on 3"
@@ -239,6 +257,13 @@ def test_a_file_that_is_named_twice_is_one_output_and_a_flood_of_names_is_cut(mo
 )
 def test_why_a_run_failed_is_read_from_its_history(client, status, wanted):
     assert client.ending({"status": status}) == wanted
+
+
+def test_a_node_cannot_steer_a_terminal():
+    heard: list[str] = []
+    message = json.dumps({"type": "executing", "data": {"prompt_id": "mine", "node": "\x1b]0;x\x07" + "y" * 900}})
+    comfyui._hear(message, "mine", lambda done, said, total: heard.append(said))
+    assert heard[0].startswith("node ]0;xyyy") and len(heard[0]) < 200
 
 
 @pytest.mark.parametrize("message", [b"\0\0\0\1", "no json", "[]", '{"type": "executing"}', '{"data": 3}', "[" * 5_000])

@@ -21,6 +21,8 @@ GRAPH = {
     "3": {"class_type": "KSampler", "inputs": {"seed": 5, "sampler_name": "euler"}},
     "9": {"class_type": "SaveImage", "inputs": {"filename_prefix": "x", "images": ["3", 0]}},
 }
+# Served by hand, and by the package mcp, which takes a second to import.
+HOW = ["by-hand", pytest.param("real", marks=pytest.mark.slow)]
 VERBATIM = "import os, sys, time, json\n"
 
 
@@ -126,14 +128,15 @@ def test_without_the_package_the_refusal_says_what_to_install(kz, without, candi
 # --- doctor and bakeoff ---------------------------------------------------------------------------
 
 
-def test_doctor_judges_a_server_that_does_all(kz, candidate, comfy, monkeypatch):
+@pytest.mark.parametrize("how", HOW)
+def test_doctor_judges_a_server_that_does_all(kz, candidate, comfy, monkeypatch, how):
     monkeypatch.setenv("HF_TOKEN", "not-for-others")
-    candidate("artokun", "real")
+    candidate("artokun", how)
     reply = kz.ok("Y7", action="doctor", candidate="ARTOKUN")
     report = reply["report"]
     assert reply["score"] == 100 == sum(report["breakdown"].values()), report
     assert report["version"] == "1.2.3" and report["server"] == "comfy candidate" and report["adapter"]["confirmed"]
-    assert report["tools"] == ["enqueue_workflow", "get_system_stats"] and report["endpoint_reachable"]
+    assert report["tools"][0] == "enqueue_workflow" and report["endpoint_reachable"]
     assert "credentials: []" in report["stderr"]
     assert reply["endpoint"] == comfy.url and reply["action"] == "doctor"
 
@@ -167,6 +170,7 @@ def test_doctor_says_what_a_server_lacks(kz, candidate, words, reason, lost):
 )
 def test_a_server_that_misbehaves_is_ended_and_said_so(kz, script, monkeypatch, text, reason):
     monkeypatch.setattr(mcp, "MOST_SAID", 1_000_000)
+    monkeypatch.setattr(mcp, "GRACE", 0.1)
     path = script("open(sys.argv[0] + '.pid', 'w').write(str(os.getpid()))\n" + text)
     monkeypatch.setattr(mcp, "MOST_NOISE", 200)
     reply = kz("Y7", action="doctor", candidate="artokun", timeout=0.6 if "within" in reason else 20)
@@ -227,11 +231,36 @@ def test_a_bakeoff_with_a_key_is_done_once(kz, candidate, comfy):
     assert kz.ok("Y7", action="bakeoff", key="k") == {**first, "replayed": True}
 
 
+@pytest.mark.parametrize(
+    ("part", "prompt_id", "pictures"),
+    [
+        ({"type": "text", "text": json.dumps({"prompt_id": "../../system_stats"})}, "../../system_stats", 0),
+        ({"type": "text", "text": json.dumps({"prompt_id": "half \ud800"})}, "half \ufffd", 0),
+        ({"type": "text", "text": json.dumps({"result": {"promptId": 5}})}, None, 0),
+        ({"type": "text", "text": "[" * 50_000}, None, 0),
+        ({"type": "image", "data": "!!!", "mimeType": "image/png"}, None, 0),
+        ({"type": "image", "data": "", "mimeType": "image/png"}, None, 0),
+        ({"type": "image", "data": "AAAA", "mimeType": "../../x"}, None, 1),
+    ],
+)
+def test_what_a_tool_says_is_read_with_care(part, prompt_id, pictures):
+    from mcp_types import CallToolResult
+
+    said = mcp._read(CallToolResult.model_validate({"content": [part]}), mcp.Seen())
+    assert (said.prompt_id, len(said.pictures), said.error) == (prompt_id, pictures, None)
+
+
+def test_a_servers_words_do_not_steer_a_terminal_and_are_kept_short():
+    assert mcp._cut("\x1b]0;x\x07 AKIA" + "QX7ZJ2M4R9T1W3L5") == "]0;x [REDACTED:aws_access_key]"
+    assert mcp._cut("x" * 9_000) == "…" + "x" * 2_000 and mcp._cut(" \0 ") is None
+
+
 # --- runs -----------------------------------------------------------------------------------------
 
 
-def test_a_run_over_the_pinned_server_is_recorded_with_its_route(kz, plane, pin, comfy, workflow):
-    pin("artokun", "real")
+@pytest.mark.parametrize("how", HOW)
+def test_a_run_over_the_pinned_server_is_recorded_with_its_route(kz, plane, pin, comfy, workflow, how):
+    pin("artokun", how)
     reply = kz.ok("Y7", action="run", path=workflow)
     assert reply["run_status"] == "completed" and reply["route"] == "mcp" and reply["prompt_id"] in comfy.graphs
     assert comfy.graphs[reply["prompt_id"]] == GRAPH
@@ -249,7 +278,7 @@ def test_the_other_operations_take_the_route_too(kz, pinned, workflow):
     assert kz.denied("DENIED_MCP_NOT_PINNED", "Y8", path=workflow, route="mcp", candidate="joenorton")["pinned"] == "artokun"
 
 
-@pytest.mark.parametrize("words", [["words"], ["staged"], ["staged", "real"]])
+@pytest.mark.parametrize("words", [["words"], ["staged"], pytest.param(["staged", "real"], marks=pytest.mark.slow)])
 def test_the_run_is_found_however_the_tool_names_it(kz, pin, comfy, workflow, words):
     name = "joenorton" if "staged" in words else "shawnrushefsky"
     pin(name, "--tool", "run_workflow", *words)
@@ -257,14 +286,14 @@ def test_the_run_is_found_however_the_tool_names_it(kz, pin, comfy, workflow, wo
     assert reply["prompt_id"] in comfy.history and len(reply["outputs"]) == 1
 
 
-@pytest.mark.parametrize("how", ["real", "by-hand"])
+@pytest.mark.parametrize("how", HOW)
 def test_pictures_of_a_tool_that_names_no_run_are_kept(kz, plane, pin, comfy, workflow, how):
     pin("artokun", "pictures", how)
     reply = kz.ok("Y7", action="run", path=workflow)
     assert (plane / reply["outputs"][0]["path"]).read_bytes() == comfy_server.png()
 
 
-@pytest.mark.parametrize("how", ["real", "by-hand"])
+@pytest.mark.parametrize("how", HOW)
 def test_a_tool_that_fails_is_a_failed_run_without_its_secret(kz, pin, comfy, workflow, how):
     pin("artokun", "fails", how)
     reply = kz("Y7", action="run", path=workflow)
@@ -278,13 +307,16 @@ def test_a_run_that_fails_on_comfyui_is_a_failed_run(kz, pinned, comfy, workflow
     assert reply.code == 1 and "out of memory" in reply["error"]
 
 
-def test_a_tool_that_never_answers_is_ended_in_time(kz, pin, comfy, workflow):
+def test_a_tool_that_never_answers_is_ended_in_time(kz, pin, comfy, workflow, monkeypatch):
+    monkeypatch.setattr(mcp, "GRACE", 0.1)
+    monkeypatch.setattr(mcp, "PATIENCE", 0.1)
     pin("artokun", "stuck")
-    reply = kz.denied("DENIED_RUN_TIMEOUT", "Y7", action="run", path=workflow, timeout=2)
+    reply = kz.denied("DENIED_RUN_TIMEOUT", "Y7", action="run", path=workflow, timeout=1)
     run = kz.ok("Y2", id=reply["id"])["record"]
     assert run["status"] == "failed" and "in time" in run["error"]
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_end_is_stopped_on_the_server(kz, pinned, comfy, workflow):
     comfy.stalls = True
     reply = kz.denied("DENIED_RUN_TIMEOUT", "Y7", action="run", path=workflow, timeout=2.5)
@@ -352,6 +384,12 @@ def test_a_pair_runs_the_same_over_both_routes(kz, plane, pinned, comfy, workflo
     report = json.loads((plane / reply["report_path"]).read_text())
     assert report["ab_pair_id"] == reply["ab_pair_id"] and report["graph_as_submitted"] is True
     assert kz.ok("A5", id=reply["report_artifact_id"])["match"] is True
+
+
+def test_a_run_of_another_workflow_than_the_recorded_one_says_so(kz, pin, comfy, workflow):
+    pin("artokun", "meddles")
+    reply = kz.ok("Y8", path=workflow, route="mcp")
+    assert any("not the recorded workflow" in warning for warning in reply["warnings"])
 
 
 def test_a_server_that_changes_the_workflow_is_found_out(kz, pin, comfy, workflow):

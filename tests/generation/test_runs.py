@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -149,6 +150,22 @@ def test_without_the_socket_the_history_is_looked_at(kz, server, path, fault):
     assert server.asked(f"/history/{reply['prompt_id']}")
 
 
+def test_a_socket_that_points_elsewhere_is_not_followed(kz, server, path, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+
+        def moved(handler):
+            handler.send_response(302)
+            handler.send_header("Location", f"ws://127.0.0.1:{elsewhere.getsockname()[1]}/ws")
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+
+        monkeypatch.setattr(comfy_server._Handler, "_socket", moved)
+        assert kz.ok("Y1", path=path)["run_status"] == "completed"
+        elsewhere.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            elsewhere.accept()
+
+
 def test_without_the_package_for_sockets_a_run_goes_through(kz, server, path, without):
     without("websockets")
     assert kz.ok("Y1", path=path)["run_status"] == "completed"
@@ -206,6 +223,42 @@ def test_an_output_that_is_too_long_is_not_kept(kz, server, path, plane, monkeyp
     refused = kz.denied("DENIED_FILE_TOO_LARGE", "Y1", path=path)
     assert shown(kz, refused["id"])["status"] == "failed"
     assert [entry.name for entry in (plane / "AI/generation/flow").iterdir()] == [f"{refused['id']}-workflow.json"]
+
+
+def test_an_output_that_comes_a_byte_now_and_then_ends_with_the_time(kz, server, path, monkeypatch):
+    server.drips = {"/view"}
+    fetch = comfyui.Client.fetch
+    monkeypatch.setattr(comfyui.Client, "fetch", lambda self, plan, entry, seconds: fetch(self, plan, entry, seconds=0.2))
+    refused = kz.denied("DENIED_RUN_TIMEOUT", "Y1", path=path)
+    assert shown(kz, refused["id"])["status"] == "failed"
+
+
+@pytest.mark.parametrize("half", ["\ud800", "\0"])
+def test_what_no_record_can_hold_is_not_believed_and_the_run_is_recorded(kz, server, path, half):
+    server.stats["system"]["comfyui_version"] = f"0{half}9"
+    server.files = {(f"a{half}.png", half, "output"): comfy_server.png()}
+    server.faults["/view"] = (200, comfy_server.png())
+    reply = kz.ok("Y1", path=path)
+    assert reply["outputs"][0]["bytes"] == len(comfy_server.png())
+    server.failure = {"node_id": half, "node_type": "X", "exception_type": "E", "exception_message": f"bad {half} thing"}
+    reply = kz("Y1", path=path)
+    assert reply.code == 1 and reply["error"] == "node \ufffd (X): E: bad \ufffd thing"
+    server.rejection = {"error": {"message": half}, "node_errors": {half: {"class_type": half, "errors": [{"message": "no"}]}}}
+    assert kz.denied("DENIED_WORKFLOW_REJECTED", "Y1", path=path)["errors"] == ["\ufffd", "node \ufffd (\ufffd): no"]
+    assert sorted(run["status"] for run in runs(kz)) == ["completed", "failed", "failed"]
+
+
+@pytest.mark.parametrize("prompt_id", ["x" * 201, 7, None, ""])
+def test_an_id_that_is_none_is_refused(kz, server, path, prompt_id):
+    server.faults["/prompt"] = (200, json.dumps({"prompt_id": prompt_id}).encode())
+    kz.denied("DENIED_BACKEND_MALFORMED", "Y1", path=path)
+
+
+def test_what_cannot_be_written_is_refused_before_anything_runs(kz, server, path, plane):
+    (plane / "AI" / "generation").mkdir(parents=True, exist_ok=True)
+    (plane / "AI" / "generation" / "flow").write_text("in the way")
+    kz.denied("DENIED_FILE_UNWRITABLE", "Y1", path=path)
+    assert runs(kz) == [] and server.asked("/prompt") == []
 
 
 # --- pictures that go in --------------------------------------------------------------------------
@@ -408,6 +461,22 @@ def test_an_unknown_task_is_refused_before_anything_runs(kz, server, path):
     assert server.requests == []
 
 
+def test_a_secret_in_the_address_is_refused_and_kept_nowhere(kz, path, plane, monkeypatch):
+    secret = "AKIA" + "QX7ZJ2M4R9T1W3L5"
+    monkeypatch.setenv("KAIZEN_COMFYUI_URL", f"https://comfy.example.org/{secret}/api")
+    reply = kz.denied("DENIED_ENVIRONMENT_INVALID", "Y1", path=path, dry_run=True)
+    assert secret not in reply.stderr
+    kept = b"".join(file.read_bytes() for file in (plane / "AI").rglob("*") if file.is_file())
+    assert secret.encode() not in kept and left(plane) == []
+
+
+def test_a_private_folder_in_a_models_name_is_not_in_the_trace(kz, tmp_path):
+    graph = {**GRAPH, "4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "/home/anna/x.safetensors"}}}
+    kz.ok("Y1", path=written(tmp_path, graph), dry_run=True)
+    (event,) = kz.ok("T9", kind="generative_run")["records"]
+    assert kz.ok("T10", id=event["id"])["record"]["model"] == "[REDACTED:posix_home_path]/x.safetensors, euler"
+
+
 def test_plain_http_to_another_machine_is_refused(kz, path):
     kz.denied("DENIED_ENDPOINT_INSECURE", "Y1", path=path, endpoint="http://192.0.2.1:8188")
 
@@ -462,6 +531,21 @@ def test_a_stored_workflow_that_was_changed_is_not_replayed(kz, server, path, pl
     stored.unlink()
     kz.denied("DENIED_FILE_NOT_FOUND", "Y4", id=first["id"])
     assert len(runs(kz)) == 1
+
+
+def test_a_stored_picture_that_was_changed_is_not_sent(kz, server, tmp_path, plane):
+    (tmp_path / "cat.png").write_bytes(comfy_server.png())
+    first = kz.ok("Y1", path=written(tmp_path, {**GRAPH, **PICTURE}), dry_run=True)
+    (stored,) = (plane / first["output_dir"]).glob("*cat.png")
+    stored.write_bytes(comfy_server.png((9, 9, 9)))
+    assert kz.denied("DENIED_REFERENCE_NOT_FOUND", "Y4", id=first["id"])["path"].endswith("cat.png")
+    assert server.asked("/upload/image") == []
+
+
+def test_a_replay_needs_a_run_with_its_id(kz, populated):
+    kz.denied("DENIED_ID_REQUIRED", "Y4")
+    for run in ("gen_20260101000000_0000000000", populated["task"], "PROJ-42"):
+        assert kz.denied("DENIED_RECORD_NOT_FOUND", "Y4", id=run, dry_run=True).code == 1
 
 
 # --- what is there --------------------------------------------------------------------------------

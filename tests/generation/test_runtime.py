@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from kaizen_components import process
 from kaizen_components.generation import runtime
+from kaizen_components.store.lock import PlaneLock
 
 SERVER = """
 import http.server, json, os, subprocess, sys, time
@@ -150,6 +152,25 @@ def test_a_second_start_is_refused(kz, started, endpoint, unused_port):
     kz.denied("DENIED_RUNTIME_ALREADY_RUNNING", "Y6", action="start", endpoint="http://127.0.0.1:1")
 
 
+def test_of_two_that_start_or_stop_it_at_once_one_is_refused(kz, home, endpoint, plane):
+    with PlaneLock(plane / "AI/work/comfyui/runtime.lock", "Y6"):
+        reply = kz.denied("DENIED_RUNTIME_ALREADY_RUNNING", "Y6", action="start", endpoint=endpoint)
+        assert "Another Kaizen" in reply["message"] and not (home / "child.pid").exists()
+        (plane / "AI/work/comfyui/runtime.json").write_text('{"pid": 999999, "process": "x", "endpoint": "http://127.0.0.1:9"}')
+        assert "another Kaizen" in kz("Y6", action="stop")["reason"]
+
+
+@pytest.mark.slow
+def test_four_that_start_it_at_once_start_one(process, kz, home, endpoint, plane):
+    with ThreadPoolExecutor() as pool:
+        calls = [pool.submit(process, "Y6", "--action", "start", "--endpoint", endpoint, "--json") for _ in range(4)]
+        codes = sorted(call.result().returncode for call in calls)
+    try:
+        assert codes == [0, 2, 2, 2] and kz.ok("Y6")["running"] is True
+    finally:
+        assert kz.ok("Y6", action="stop")["stopped"] is True
+
+
 def test_a_server_that_answers_already_is_not_started_twice(kz, started, endpoint, plane):
     pidfile = plane / "AI/work/comfyui/runtime.json"
     kept = pidfile.read_text()
@@ -167,6 +188,9 @@ def test_a_process_that_got_the_number_later_is_left_alone(kz, plane):
     try:
         pidfile = plane / "AI/work/comfyui/runtime.json"
         pidfile.parent.mkdir(parents=True)
+        # An address that is none: somebody else wrote it.
+        pidfile.write_text(json.dumps({"pid": bystander.pid, "process": process.identity(bystander.pid), "endpoint": ["x"]}))
+        assert kz.ok("Y6")["running"] is False and kz.ok("Y6", action="stop")["stopped"] is False
         pidfile.write_text(json.dumps({"pid": bystander.pid, "process": "another boot:12"}))
         assert kz.ok("Y6")["running"] is False
         reply = kz.ok("Y6", action="stop")
@@ -177,7 +201,18 @@ def test_a_process_that_got_the_number_later_is_left_alone(kz, plane):
         bystander.wait()
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"pid": -1}', '{"pid": true, "process": "x"}', "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"pid": -1}',
+        '{"pid": true, "process": "x"}',
+        "\x00",
+        "[" * 50_000,
+        '{"pid": 1%s, "process": "x"}' % ("0" * 40),
+    ],
+)
 def test_a_damaged_pidfile_is_none(kz, plane, text):
     pidfile = plane / "AI/work/comfyui/runtime.json"
     pidfile.parent.mkdir(parents=True)
@@ -217,7 +252,7 @@ def test_doctor_asks_the_runtime_and_its_python(kz, started):
 def test_doctor_says_what_is_wrong_with_torch(kz, home):
     (home / "venv" / "bin" / "python").write_text("#!/bin/sh\necho 'Traceback: no torch' >&2; exit 1\n")
     assert kz.ok("Y6", action="doctor", endpoint="http://127.0.0.1:9")["torch_error"] == "Traceback: no torch"
-    (home / "venv" / "bin" / "python").write_text("#!/bin/sh\nsleep 60\n")
+    (home / "venv" / "bin" / "python").write_text("#!/bin/sh\nexec sleep 60\n")
     assert "no answer within" in kz.ok("Y6", action="doctor", endpoint="http://127.0.0.1:9", timeout=0.2)["torch_error"]
 
 
@@ -227,6 +262,21 @@ def test_provision_installs_the_requirements_with_the_runtimes_python(kz, home):
     reply = kz.ok("Y6", action="provision")
     assert reply["done"] and [step["exit_code"] for step in reply["steps"]] == [0]
     assert (home / "ran.txt").read_text() == f"-m pip install -r {home / 'requirements.txt'}\n"
+
+
+def test_provision_hands_no_key_of_ours_on(kz, home, monkeypatch):
+    monkeypatch.setenv("KAIZEN_LLM_API_KEY", "not-for-others")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://index.example.org")
+    (home / "venv" / "bin" / "python").write_text("#!/bin/sh\nenv > env.txt\n")
+    assert kz.ok("Y6", action="provision")["done"]
+    seen = (home / "env.txt").read_text()
+    assert "KAIZEN_" not in seen and "not-for-others" not in seen and "PIP_INDEX_URL" in seen
+
+
+def test_a_pidfile_that_cannot_be_written_is_refused(kz, home, endpoint, plane):
+    (plane / "AI" / "work").mkdir(parents=True)
+    (plane / "AI" / "work" / "comfyui").write_text("in the way")
+    kz.denied("DENIED_FILE_UNWRITABLE", "Y6", action="start", endpoint=endpoint)
 
 
 def test_provision_that_fails_is_a_finding(kz, home):

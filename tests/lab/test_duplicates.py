@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+import os
 import random
 import time
 from array import array
+from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kaizen_components.lab import duplicates
 from kaizen_components.lab.duplicates import Candidate, clusters, lexical_pairs, vector_pairs
+from kaizen_components.paths import of_root
+from kaizen_components.store import Store
 
 WORDS = st.lists(st.sampled_from("a b c d e f g h".split()), min_size=1, max_size=8).map(" ".join)
 
@@ -64,6 +68,26 @@ def test_pairs_of_vectors_are_those_of_their_cosine():
     found = vector_pairs([array("f", vector).tobytes() for vector in vectors], 0.5)
     assert {(one, other) for one, other, _ in found} == wanted and wanted
     assert all(0.499 < cosine <= 1 for _, _, cosine in found)
+
+
+def test_what_repeats_is_paired_with_the_first_of_its_like():
+    asked: list[int] = []
+
+    def compare(distinct):
+        asked.append(len(distinct))
+        return [(0, 2, 0.9)]
+
+    zeros = bytes(8)
+    assert duplicates.linked(["a", "b", "a", "c", "b", "a"], compare) == [(0, 3, 0.9), (0, 2, 1.0), (1, 4, 1.0), (0, 5, 1.0)]
+    assert duplicates.linked([zeros, zeros], lambda distinct: []) == [] and asked == [3]
+
+
+def test_a_text_that_stands_there_thousands_of_times_is_compared_once(kz, monkeypatch):
+    entries = [Candidate(str(n), "t", "Say it again, and again!") for n in range(3_000)]
+    started = time.monotonic()
+    store = Store(of_root(Path(os.environ["KAIZEN_REPO_ROOT"])))
+    found = duplicates.likeness(store, "gotcha", entries, 0.85)
+    assert len(found.pairs) == 2_999 and found.source == "lexical" and time.monotonic() - started < 2
 
 
 def test_groups_are_ordered_by_size_and_name_their_range():

@@ -9,6 +9,9 @@ import json
 import pytest
 from markdown_it import MarkdownIt
 
+from kaizen_components.backends import http
+from kaizen_components.backends.traces import ref
+
 VERDICT = '{"verdict": "pass", "score": %s, "rationale": "It names the reason."}'
 
 
@@ -133,6 +136,14 @@ def test_bare_scores_are_ranked_by_candidate_minus_baseline(kz):
     assert [entry["id"] for entry in kz.ok("O3", contract="prompts")["ranking"]] == [high, low, half]
 
 
+def test_a_difference_is_always_a_number(kz):
+    for title, sign in (("Down", 1), ("Up", -1)):
+        propose(kz, title, baseline_score=sign * 1.7e308, candidate_score=sign * -1.7e308)
+    reply = kz.ok("O3", contract="prompts")
+    assert [entry["verdict"].split(",")[0] for entry in reply["ranking"]] == ["higher", "lower"]
+    assert "Infinity" not in reply.stdout
+
+
 def test_a_tie_is_no_win(kz):
     propose(kz, baseline_score=0.5, candidate_score=0.5)
     tied = propose(kz, cases=pairs(*[0.0] * 20))
@@ -201,7 +212,8 @@ def test_a_model_judges_every_proposal_by_every_case(kz, text_model):
     assert parent["record"]["status"] == "completed" and parent["scores"][0]["id"] == told["score_id"]
     child = kz.ok("T10", id=events[0]["id"])["record"]
     assert child["parent_event_id"] == told["trace_event_id"] and child["total_tokens"] == 16
-    assert child["input_ref"].startswith("sha256:") and "reason" not in json.dumps(events)
+    asked = ["\n\n".join(message["content"] for message in body["messages"]) for _, body, _ in text_model.requests]
+    assert child["input_ref"] in [ref(prompt) for prompt in asked] and "reason" not in json.dumps(events)
 
 
 def test_a_limit_and_a_category_bound_the_cases(kz, text_model):
@@ -249,9 +261,10 @@ def test_what_was_judged_stays_when_the_model_goes_away(kz, text_model):
     kz.denied("DENIED_BACKEND_HTTP", "O4", contract="prompts")
     scores = kz.ok("T4")["records"]
     assert len(scores) == 1 and kz.ok("O7", id=proposal)["record"]["candidate_score"] is None
+    assert [event["status"] for event in kz.ok("T9", kind="judge")["records"]] == ["recorded", "failed"]
 
 
-def test_a_repeated_key_asks_no_model_again(kz, text_model):
+def test_a_repeated_key_asks_no_model_again(kz, text_model, monkeypatch):
     case(kz, "One")
     propose(kz, "First")
     propose(kz, "Second")
@@ -262,6 +275,8 @@ def test_a_repeated_key_asks_no_model_again(kz, text_model):
     assert again["replayed"] is True and len(text_model.requests) == asked == 2
     assert again["proposals"] == first["proposals"] and again["evaluated"] == 2
     kz.denied("DENIED_KEY_CONFLICT", "O4", contract="other", key="k1")
+    monkeypatch.delenv("KAIZEN_TEXT_BACKEND")
+    assert kz.ok("O4", contract="prompts", key="k1")["replayed"] is True
 
 
 def test_the_plane_is_free_while_the_model_thinks(kz, plane, text_model):
@@ -389,7 +404,7 @@ def test_only_what_is_compared_is_embedded(kz, embedding):
 
 def test_words_are_compared_where_the_backend_is_down(kz, embedding, monkeypatch):
     monkeypatch.setenv("KAIZEN_EMBED_BASE_URL", "http://127.0.0.1:9/v1")
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setattr(http, "wait", lambda seconds: None)
     gotcha(kz, "Stale cache", CACHE)
     gotcha(kz, "Stale cache", CACHE)
     reply = kz.ok("O5")
