@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .op import Op, Result
+from .output import clean
 
 # Columns that help programs, not people, and would crowd a table.
 _CROWDING = ("content_hash", "current_revision_id", "created_seq", "updated_seq", "is_test")
@@ -28,26 +29,31 @@ def console() -> Console:
     return Console(highlight=False, no_color=True, color_system=None, width=110, legacy_windows=False)
 
 
+def _text(text: str, **options: Any) -> Text:
+    """A text for the terminal, and nothing in it that a terminal obeys."""
+    return Text(clean(text), **options)
+
+
 def show(result: Result, operation: Op) -> None:
     """Print an answer for a person."""
     out = console()
     values = {name: value for name, value in result.items() if name not in ("status", "message", "warnings")}
     view = values.pop("view", None) if result.view is None else result.view(out.width)
     if isinstance(view, str):
-        out.print(Text(view))
+        out.print(_text(view))
     elif _is_written(result, operation):
         _show_written(out, values, operation, result)
     else:
         if result["status"] != "OK":
             written = f" recorded as {values.pop('id')}" if operation.writes and "id" in values else ""
-            out.print(Text(f"{result['status']}: {operation.alias}{written}", style="bold red"))
+            out.print(_text(f"{result['status']}: {operation.alias}{written}", style="bold red"))
         if "message" in result:
-            out.print(Text(str(result["message"])))
+            out.print(_text(str(result["message"])))
         if operation.writes:
             _drop_receipt(values)
         _show_values(out, values)
     for warning in result.get("warnings", ()):
-        out.print(Text(f"warning: {warning}", style="yellow"))
+        out.print(_text(f"warning: {warning}", style="yellow"))
 
 
 def _is_written(result: Result, operation: Op) -> bool:
@@ -58,12 +64,12 @@ def _show_written(out: Console, values: dict[str, Any], operation: Op, result: R
     """What a write did, in a line; then whatever else it says."""
     verb = next((said for end, said in _VERBS.items() if operation.alias.endswith(end)), "recorded")
     said = "already there" if result.get("already") else "replayed" if result.get("replayed") else verb
-    line = Text(f"{operation.code} {operation.alias}: {said} ")
+    line = _text(f"{operation.code} {operation.alias}: {said} ")
     line.append(str(values.pop("id")), style="bold")
     if "seq" in values:
         line.append(f" as ledger entry {values.pop('seq')}", style="dim")
     if "message" in result:
-        line.append(f"\n{result['message']}")
+        line.append(clean(f"\n{result['message']}"))
     out.print(line, soft_wrap=True)
     _drop_receipt(values)
     _show_values(out, values)
@@ -83,7 +89,7 @@ def _show_values(out: Console, values: Mapping[str, Any]) -> None:
         _grid(out, scalars)
     for name, value in values.items():
         if isinstance(value, dict):
-            out.print(Text(_title(name), style="bold"))
+            out.print(_text(_title(name), style="bold"))
             _grid(out, _set(value))
         elif isinstance(value, list):
             _list(out, name, value)
@@ -104,7 +110,7 @@ def _cell(value: Any) -> str:
         if set(value) == {"from", "to"}:
             before, after = (_cell(value[side]) or "-" for side in ("from", "to"))
             return after if before == "-" else f"{before} -> {after}"
-        return "; ".join(f"{name}: {_cell(item)}" for name, item in value.items()) or "-"
+        return "; ".join(f"{name}: {_cell(item)}" for name, item in _set(value).items() if name not in _CROWDING) or "-"
     if isinstance(value, list):
         return ", ".join(_cell(item) for item in value) or "-"
     return str(value)
@@ -135,7 +141,7 @@ def _grid(out: Console, values: Mapping[str, Any]) -> None:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in values.items():
-        table.add_row(name, Text(_cell(value)))
+        table.add_row(name, _text(_cell(value)))
     _print(out, table)
 
 
@@ -147,28 +153,28 @@ def _print(out: Console, table: Table) -> None:
     with out.capture() as captured:
         out.print(table)
     for line in captured.get().rstrip("\n").split("\n"):
-        out.print(Text(line.rstrip()), soft_wrap=True)
+        out.print(_text(line.rstrip()), soft_wrap=True)
 
 
 def _list(out: Console, name: str, values: list[Any]) -> None:
     title = f"{_title(name)} ({len(values)})"
     if not values:
-        out.print(Text(f"{_title(name)}: none", style="dim"))
+        out.print(_text(f"{_title(name)}: none", style="dim"))
         return
     if not all(isinstance(value, dict) for value in values):
         cells = [_cell(value) for value in values]
         if sum(map(len, cells)) < 300 and max(map(len, cells)) < 25:
-            out.print(Text.assemble((f"{title}: ", "bold"), ", ".join(cells)))
+            out.print(Text.assemble((f"{title}: ", "bold"), clean(", ".join(cells))))
             return
-        out.print(Text(title, style="bold"))
+        out.print(_text(title, style="bold"))
         for cell in cells:
-            out.print(Text(f"  {cell}"))
+            out.print(_text(f"  {cell}"))
         return
     values = [_set(value) for value in values]
     columns = [key for key in dict.fromkeys(key for value in values for key in value) if key not in _CROWDING]
     columns.sort(key=lambda key: key not in ("id", "code"))
     if not columns or not _fits(out, columns, values):
-        out.print(Text(title, style="bold"))
+        out.print(_text(title, style="bold"))
         for number, value in enumerate(values):
             if number:
                 out.print()
@@ -178,7 +184,7 @@ def _list(out: Console, name: str, values: list[Any]) -> None:
     for key in columns:
         table.add_column(key, overflow="fold", no_wrap=key in ("id", "code"))
     for value in values:
-        table.add_row(*(Text(_short(key, value.get(key))) for key in columns))
+        table.add_row(*(_text(_short(key, value.get(key))) for key in columns))
     _print(out, table)
 
 

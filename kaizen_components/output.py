@@ -71,6 +71,11 @@ def pass_stdout_through(allowed: bool) -> None:
     _stdout_is_free = allowed
 
 
+def many(count: int, noun: str) -> str:
+    """A number of things in words: 1 chunk, 2 chunks."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def is_for_people() -> bool:
     """Whether the answer will be text for a person, not JSON."""
     return _stdout_is_free
@@ -169,18 +174,28 @@ def _written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
+# A terminal obeys control characters, and shows a text in another order than it stands; what is recorded may hold any.
+_CONTROLS = {code: chr(0x2400 + code) for code in range(32) if code not in (9, 10)}
+_CONTROLS |= dict.fromkeys([*range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd")
+
+
+def clean(text: str) -> str:
+    """A text without what a terminal obeys: control characters become visible signs; line ends and tabs stay."""
+    return text if text.isascii() and text.isprintable() else text.replace("\r\n", "\n").translate(_CONTROLS)
+
+
 def _complain(envelope: Mapping[str, Any], *, as_json: bool) -> None:
     stream: TextIO = sys.stderr
     try:
         if as_json:
             stream.write(json.dumps(envelope, indent=2, default=str) + "\n")
         else:
-            stream.write(f"{envelope['code']}: {envelope['message']}\n")
+            stream.write(clean(f"{envelope['code']}: {envelope['message']}\n"))
             shown = ("status", "code", "message", "required_action", "exit_code", "example")
             for name, value in envelope.items():
                 if name not in shown and value is not None:
-                    stream.write(f"  {name}: {_written(value)}\n".replace(": \n", ":\n", 1))
-            stream.write(f"required_action: {envelope['required_action']}\n")
+                    stream.write(clean(f"  {name}: {_written(value)}\n".replace(": \n", ":\n", 1)))
+            stream.write(clean(f"required_action: {envelope['required_action']}\n"))
             if envelope.get("example"):
                 stream.write(f"example: {envelope['example']}\n")
         stream.flush()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+
+from kaizen_components.help import root_help
 
 NOWHERE = "t_20260101000000_0123456789"
 
@@ -104,3 +108,73 @@ def test_a_broken_batch_line_is_no_flag(kz, plane):
 def test_a_missing_artifact_says_where_it_was_looked_for(kz, plane):
     reply = kz.denied("DENIED_FILE_NOT_FOUND", "A1", path="gone.txt", summary="x")
     assert reply["looked_at"] == str(plane / "gone.txt") and "project's folder" in reply["required_action"]
+
+
+def test_the_first_help_fits_a_terminal_and_cuts_nothing_where_there_is_none(monkeypatch):
+    whole = root_help()
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    folded = root_help()
+    assert max(map(len, folded.splitlines())) <= 80 < max(map(len, whole.splitlines()))
+    assert folded.split() == whole.split()
+
+
+@pytest.fixture
+def code(kz, plane) -> str:
+    """A function in evidence, with a line that a narrow column would break."""
+    text = "def add(first, second):\n    # " + ("a long comment " * 6).rstrip() + "\n    return first + second\n"
+    (plane / "src").mkdir()
+    (plane / "src" / "add.py").write_text(text, encoding="utf-8")
+    kz.ok("E6", path="src", chunker="recursive")
+    return text
+
+
+def test_a_passage_is_shown_line_by_line_with_what_became_of_it(kz, plane, code):
+    chunk = kz.ok("E4", query="second")["records"][0]["id"]
+    lines = shown(kz, "E5", id=chunk)
+    assert [line.rstrip() for line in code.splitlines()] == lines[lines.index("def add(first, second):") :][:3]
+    assert any(line.startswith("citation  stands") for line in lines)
+    (plane / "src" / "add.py").write_text("pass\n", encoding="utf-8")
+    assert any(line.startswith("citation  gone") for line in shown(kz, "E5", id=chunk))
+    assert shown(kz, "E5", id=chunk, quote="nowhere")[0].startswith("FAILED")
+    seen = "\n".join(shown(kz, "E8"))
+    assert "drifted  src/add.py" in seen and f"1 of 1 chunk gone: {chunk}" in seen and "1 drifted" in seen
+
+
+def test_whole_passages_keep_their_indent_and_show_their_headings_once(kz, plane, code):
+    (plane / "notes.md").write_text("# Notes\n\n- one\n    - two\n", encoding="utf-8")
+    kz.ok("E1", path="notes.md", chunker="recursive")
+    lines = shown(kz, "E4", query="two", budget=200)
+    assert "        - two" in lines and lines.count("    Notes") <= 1
+    assert "        return first + second" in shown(kz, "E4", query="second", budget=200)
+
+
+def test_a_folder_says_what_was_there_already_and_that_uncut_text_is_not_found(kz, plane, code):
+    assert shown(kz, "E6", path="src")[0] == "src: 1 file: 0 new, 1 there already, 0 empty, 0 refused; 0 chunks"
+    (plane / "src" / "more.py").write_text("more = 1\n", encoding="utf-8")
+    assert any("no search finds them" in line for line in shown(kz, "E6", path="src"))
+    (plane / "empty").mkdir()
+    assert any("There is no file that a reader takes" in line for line in shown(kz, "E6", path="empty"))
+
+
+def test_documents_are_listed_by_where_they_come_from(kz, plane, code):
+    lines = shown(kz, "E7")
+    assert lines[0].endswith("  src/add.py") and "1 chunk (recursive)" in lines[1] and lines[-1] == "1 document"
+    assert shown(kz, "E7", status="drifted") == ["No documents."]
+
+
+def test_a_ranking_names_each_proposal_with_what_its_verdict_rests_on(kz, plane):
+    cases = {f"c{number}": {"baseline": 0.2, "candidate": 0.5 + number / 100} for number in range(6)}
+    kz.ok("O2", contract="c", title="Better", summary="s", payload_json=json.dumps({"cases": cases}))
+    lines = shown(kz, "O3", contract="c")
+    assert lines[0].startswith("1. Better  (ip_") and "6 cases: 6 won, 0 lost, 0 even" in lines[1]
+
+
+@pytest.mark.parametrize("sign", ["\x1b]0;owned\x07", "\x1b[2J", "\r", "\x9b31m", "\u202etxt.exe", "\b\b"])
+def test_what_is_recorded_commands_no_terminal(kz, sign):
+    note = kz.ok("W38", title="Odd", summary=f"before {sign} after")["id"]
+    for op, flags in (("W40", {"id": note}), ("W39", {}), ("K17", {"query": "before"})):
+        shown = kz(op, _text=True, **flags).stdout
+        assert "before" in shown and not any(letter in shown for letter in "\x1b\x07\r\x9b\u202e\b")
+    refused = kz("K18", _text=True, id=f"x{sign}")
+    assert refused.code != 0 and not any(letter in refused.stderr for letter in "\x1b\x07\r\x9b\u202e\b")
