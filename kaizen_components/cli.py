@@ -152,7 +152,9 @@ def _unknown_flag(flag: str, name: str | None) -> denial.Usage:
     from difflib import get_close_matches
 
     known = _flags_of(name)
-    near = get_close_matches(flag, known, n=1, cutoff=0.5)
+    # Without the dashes, which all have in common.
+    names = {other.lstrip("-"): other for other in known}
+    near = [names[other] for other in get_close_matches(flag.lstrip("-"), names, n=1, cutoff=0.6)]
     where = load(name).code if name else "Kaizen"
     if near:
         action = f"Did you mean {near[0]}?"
