@@ -29,7 +29,7 @@ CHUNK = 1_000
 # Waiting for another process that writes; making the codes of a very large index anew takes some seconds.
 BUSY_MS = 30_000
 # Up to so many vectors are compared one by one; of more, this many candidates are.
-CANDIDATES = 4_096
+CANDIDATES = 2_048
 # Vectors in one shard of the codes, and how many of all vectors say where the thresholds lie.
 SHARD, SAMPLE = 1_000, 2_048
 # What one code of sqlite-vec can hold, in bits.
