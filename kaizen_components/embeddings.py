@@ -87,12 +87,16 @@ def nearest(
 
     if not any(character.isalnum() for character in query_text):
         raise denial.EmbedEmpty("Pass a question with words in it.", message="There is no word in the query.")
+    # Nothing is asked of a model yet: the plane is let go of when the vectors have caught up with it.
     chosen = model or active_model(store)
-    store.release()
-    embedder = backends.opened("embedding", model=chosen)
-    chosen = embedder.model
-    if not store.plane.vectors.is_file():
-        raise denial.EmbedIndexAbsent(model=chosen, indexed=[])
+    try:
+        embedder = backends.opened("embedding", model=chosen)
+        chosen = embedder.model
+        if not store.plane.vectors.is_file():
+            raise denial.EmbedIndexAbsent(model=chosen, indexed=[])
+    except denial.Denial:
+        store.release()
+        raise
     with vectors.opened(store) as found:
         index = found.index(chosen)
         if index is None or not index.vectors:
