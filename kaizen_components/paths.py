@@ -209,6 +209,16 @@ def main_checkout(folder: Path) -> Path | None:
     return common.parent if common.name == ".git" else None
 
 
+def no_file(path: str, resolved: Path, reason: str) -> denial.FileNotFound:
+    """The refusal of a path that is no file."""
+    return denial.FileNotFound(
+        "Check the path; a relative one starts at the project's folder, whichever folder you are in.",
+        path=path,
+        looked_at=str(resolved),
+        reason=reason,
+    )
+
+
 def inside(plane: Plane, text: str, *, allow_external: bool = False) -> tuple[Path, str]:
     """A user's path resolved, symlinks and all, and the name records give it; DENIED_PATH_OUTSIDE_REPO beyond the root."""
     path = _at_home(text)

@@ -84,12 +84,7 @@ def opened(resolved: Path, ref: str, path: str) -> Origin:
     format = readers.format_of(resolved.name)
     try:
         if not resolved.is_file():
-            raise denial.FileNotFound(
-                "Check the path; a relative one starts at the project's folder, whichever folder you are in.",
-                path=path,
-                looked_at=str(resolved),
-                reason=_no_file(resolved),
-            )
+            raise paths.no_file(path, resolved, _no_file(resolved))
         if format is None:
             raise denial.UnsupportedMedia(path=path)
         readers.refuse_large(format, resolved.stat().st_size)

@@ -47,12 +47,7 @@ def measure(store: Store, path: str, *, allow_external: bool = False) -> tuple[s
     resolved, name = paths.inside(store.plane, path, allow_external=allow_external)
     try:
         if not resolved.is_file():
-            raise denial.FileNotFound(
-                "Check the path; a relative one starts at the project's folder, whichever folder you are in.",
-                path=path,
-                looked_at=str(resolved),
-                reason="a folder" if resolved.is_dir() else "no such file",
-            )
+            raise paths.no_file(path, resolved, "a folder" if resolved.is_dir() else "no such file")
         return name, *file_sha256(resolved)
     except (OSError, ValueError) as fault:
         raise denial.FileNotFound(path=path, reason=str(getattr(fault, "strerror", None) or fault)) from None

@@ -163,6 +163,11 @@ def evidence_ingest_folder(wanted: FolderToRead, store: Store) -> Result:
     early = store.perform(store.call, lambda: _early(store, wanted.task_id, known))
     if early.get("replayed"):
         return early
+    if wanted.chunker is not None:
+        from ..evidence import chunkers
+
+        # What a chunker lacks is said once, not of each file.
+        chunkers.opened(wanted.chunker)
     found = folder.files(root, wanted.glob or ())
     if wanted.limit and wanted.limit > 0:
         found = found[: wanted.limit]
@@ -186,7 +191,8 @@ def _folder_page(result: Result, chunker: str | None, width: int) -> str:
     lines.append(f"{result['path']}: {many(result['files'], 'file')}: {counts}; {many(result['chunk_count'], 'chunk')}")
     for one in result["refused"]:
         lines += ["", f"{one['path']}  {one['code']}"]
-        lines += textwrap.wrap(one["message"], max(width, 30), initial_indent="    ", subsequent_indent="    ")
+        said = f"{one['message']} {one['required_action']}"
+        lines += textwrap.wrap(said, max(width, 30), initial_indent="    ", subsequent_indent="    ")
     shown = result["documents"][:SHOWN]
     lines += ["", *(f"  {one}" for one in shown)] if shown else []
     if len(result["documents"]) > len(shown):
@@ -256,7 +262,8 @@ class Reading:
     def _refuse(self, ref: str, refusal: denial.Denial) -> None:
         said = refusal.detail.get("reason")
         message = f"{refusal.message} ({said})" if said else refusal.message
-        self.refused.append({"path": ref, "code": refusal.code, "message": message})
+        entry = {"path": ref, "code": refusal.code, "message": message, "required_action": refusal.required_action}
+        self.refused.append(entry)
 
     def write(self, group: Sequence[Any]) -> None:
         """Write some files in one commit; where that is refused, each by itself."""

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import clock, denial
-from . import Row, Store, ledger
+from . import Row, Store, derived, ledger
 from .creation import with_journal
+from .derived import Worthless
 from .query import Where, conditions
 from .search.asked import is_past
 from .texts import SEARCHED, texts_of
@@ -88,10 +89,6 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, (SELECT n FROM texts WHERE hash = ?9), ?
 ON CONFLICT (record_id) DO UPDATE SET record_task = excluded.record_task, status = excluded.status, scope = excluded.scope,
   document_id = excluded.document_id, source_lock_id = excluded.source_lock_id, text = excluded.text, answers = excluded.answers
 """
-
-
-class _Worthless(Exception):
-    """The file is damaged: it is made anew."""
 
 
 class _Foreign(Exception):
@@ -185,7 +182,7 @@ def erase(path: Path, record_ids: Sequence[str]) -> None:
         return
     try:
         vectors = Vectors.file(path)
-    except (denial.BackendUnavailable, _Worthless, *_damaged_or_none()):
+    except (denial.BackendUnavailable, Worthless, *_damaged_or_none()):
         # Nobody can say what it holds.
         discard(path)
         return
@@ -215,7 +212,7 @@ def _open(path: Path) -> Vectors:
                 discard(path)
             except OSError:
                 break
-        except (_Worthless, *_damaged()):
+        except (Worthless, *_damaged()):
             try:
                 discard(path)
             except OSError:
@@ -229,7 +226,7 @@ def _copy(path: Path) -> Vectors:
     """A copy in memory of a file that cannot be written; an empty one where that is worthless too."""
     try:
         return Vectors.copy(path)
-    except (_Worthless, _Foreign, OSError, _apsw().Error):
+    except (Worthless, _Foreign, OSError, _apsw().Error):
         return Vectors(_apsw().Connection(":memory:"))
 
 
@@ -253,17 +250,13 @@ class Vectors:
     @classmethod
     def file(cls, path: Path) -> Vectors:
         """The vectors in a file, made where there is none."""
-        apsw = _apsw()
-        if path.is_dir():
-            raise apsw.CantOpenError(str(path))
-        database = apsw.Connection(str(path))
+        _apsw()
+        database = derived.opened(path, BUSY_MS)
         try:
             # A file of another program is not touched, not even its journal.
             if database.execute("PRAGMA application_id").get not in (0, APPLICATION_ID):
                 raise _Foreign
-            database.set_busy_timeout(BUSY_MS)
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = NORMAL")
+            derived.shared(database)
             # Candidates lie all over the file: mapped, they are not copied page by page.
             database.execute("PRAGMA mmap_size = 2147418112")
         except BaseException:
@@ -274,15 +267,7 @@ class Vectors:
     @classmethod
     def copy(cls, path: Path) -> Vectors:
         """A copy in memory of a file that cannot be written."""
-        apsw = _apsw()
-        data = bytearray(path.read_bytes())
-        if any(journal.exists() and journal.stat().st_size for journal in with_journal(path)[1:2]) or len(data) < 512:
-            raise _Worthless
-        # Memory has no write-ahead journal: the header must not ask for one.
-        data[18:20] = b"\1\1"
-        database = apsw.Connection(":memory:")
-        database.deserialize("main", bytes(data))
-        return cls(database)
+        return cls(derived.copied(path))
 
     def close(self) -> None:
         self._db.close()
@@ -685,14 +670,12 @@ def _of_kinds(kinds: Sequence[str] | None, column: str) -> tuple[str, tuple[str,
 
 
 def _apsw() -> Any:
+    """apsw, where sqlite-vec is there as well."""
+    apsw = derived.driver()
     try:
-        import apsw
-        import sqlite_vec  # noqa: F401 - the vectors need both
-    except ImportError as fault:
-        raise denial.BackendUnavailable(
-            "Run: python -m pip install -r requirements-kaizen.txt",
-            package="sqlite-vec" if fault.name == "sqlite_vec" else "apsw",
-        ) from None
+        import sqlite_vec  # noqa: F401
+    except ImportError:
+        raise denial.BackendUnavailable("Run: python -m pip install -r requirements-kaizen.txt", package="sqlite-vec") from None
     return apsw
 
 
@@ -716,14 +699,4 @@ def _installed() -> bool:
 
 def _unusable() -> tuple[type[BaseException], ...]:
     """Faults of the place: it cannot be written, or others have it."""
-    apsw = _apsw()
-    return (
-        OSError,
-        apsw.BusyError,
-        apsw.LockedError,
-        apsw.CantOpenError,
-        apsw.ReadOnlyError,
-        apsw.FullError,
-        apsw.PermissionsError,
-        apsw.IOError,
-    )
+    return (*derived.unusable(), _apsw().IOError)

@@ -344,3 +344,17 @@ def test_a_folder_that_git_ignores_is_read_where_it_is_named(kz, plane):
     assert kz.ok("E6", path=".", glob="*.md")["files"] == 1
     reply = kz.ok("E6", path=".", glob="*.none")
     assert reply["files"] == 0 and "no file that a reader takes" in reply["warnings"][0]
+
+
+def test_what_a_chunker_lacks_is_said_once_and_not_of_each_file(kz, plane, without):
+    (plane / "a.md").write_text("alpha\n", encoding="utf-8")
+    without("chonkie")
+    reply = kz.denied("DENIED_BACKEND_UNAVAILABLE", "E6", path=".", chunker="sentence")
+    assert "requirements-evidence.txt" in reply["required_action"] and kz.ok("E7")["count"] == 0
+
+
+def test_a_refused_file_says_what_to_do(kz, plane, without):
+    (plane / "a.pdf").write_bytes(b"%PDF-1.4\n")
+    without("pypdf")
+    (entry,) = kz.ok("E6", path=".", glob="*.pdf")["refused"]
+    assert entry["required_action"]

@@ -9,11 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ... import denial
 from ...hashing import sha256
 from ...ops import _index
-from .. import Row, Store, ledger
-from ..creation import with_journal
+from .. import Row, Store, derived, ledger
+from ..derived import Worthless, driver
 from ..texts import SEARCHED, texts_of
 from .asked import NO_FILTERS, OWN_COLUMNS, WEIGHTS, folded, in_one_word, is_name, is_past, storable
 
@@ -89,10 +88,6 @@ _HUMPS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
-class Worthless(Exception):
-    """The index is not one of ours, of this format, of this ledger: it is made anew."""
-
-
 class Index:
     """An open index."""
 
@@ -110,15 +105,9 @@ class Index:
     @classmethod
     def file(cls, path: Path) -> Index:
         """The index in a file, made where there is none."""
-        apsw = driver()
-        if path.is_dir():
-            raise apsw.CantOpenError(str(path))
-        database = apsw.Connection(str(path))
+        database = derived.opened(path, BUSY_MS)
         try:
-            # Readers see the last whole batch while the next one is written.
-            database.set_busy_timeout(BUSY_MS)
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = NORMAL")
+            derived.shared(database)
         except BaseException:
             database.close()
             raise
@@ -127,15 +116,7 @@ class Index:
     @classmethod
     def copy(cls, path: Path) -> Index:
         """A copy in memory of a file that cannot be written."""
-        apsw = driver()
-        data = bytearray(path.read_bytes())
-        if any(journal.exists() and journal.stat().st_size for journal in with_journal(path)[1:2]) or len(data) < 512:
-            raise Worthless
-        # Memory has no write-ahead journal: the header must not ask for one.
-        data[18:20] = b"\1\1"
-        database = apsw.Connection(":memory:")
-        database.deserialize("main", bytes(data))
-        return cls(database)
+        return cls(derived.copied(path))
 
     @classmethod
     def memory(cls, path: Path) -> Index:
@@ -336,25 +317,6 @@ def _parts(word: str) -> str:
     return " ".join(parts) if len(parts) > 1 else ""
 
 
-def driver() -> Any:
-    """apsw, which carries its own SQLite with FTS5; DENIED_BACKEND_UNAVAILABLE without it."""
-    try:
-        import apsw
-    except ImportError:
-        raise denial.BackendUnavailable("Run: python -m pip install -r requirements-kaizen.txt", package="apsw") from None
-    return apsw
-
-
 def unusable() -> tuple[type[BaseException], ...]:
     """Faults of the place, not of the file: throwing the index away would mend nothing."""
-    apsw = driver()
-    return (
-        OSError,
-        apsw.BusyError,
-        apsw.LockedError,
-        apsw.CantOpenError,
-        apsw.ReadOnlyError,
-        apsw.FullError,
-        apsw.PermissionsError,
-        apsw.NoMemError,
-    )
+    return (*derived.unusable(), driver().NoMemError)
