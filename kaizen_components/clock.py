@@ -53,6 +53,11 @@ def now(position: int = 0) -> str:
     return iso(moment(position))
 
 
+def later(seconds: float) -> str:
+    """The time so many seconds from now, or ago, as iso() writes it."""
+    return iso(moment() + timedelta(seconds=seconds))
+
+
 def stamp(position: int = 0) -> str:
     """A time for file names: 20260101T000000Z."""
     return moment(position).strftime("%Y%m%dT%H%M%SZ")

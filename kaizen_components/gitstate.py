@@ -45,8 +45,12 @@ class GitState:
 
 def read(folder: Path) -> GitState | None:
     """The state of the working tree that `folder` lies in; None outside of any."""
-    if not any((place / ".git").exists() for place in (folder, *folder.parents)):
+    git = next((place / ".git" for place in (folder, *folder.parents) if (place / ".git").exists()), None)
+    if git is None:
         return None
+    if (git / "commondir").exists():
+        # Only the folder of a linked working tree has that file; here it would make git run what another folder says.
+        return _unknown(f"{git / 'commondir'} leads git to the settings of another folder")
     from . import process
 
     # A repository's own configuration must not start programs, and looking at it must not write to it.

@@ -22,11 +22,15 @@ if TYPE_CHECKING:
     import subprocess
 
 Sink = Callable[[bytes], None]
+# Carries out the start of a program where what holds the starter also holds the program: a thread that gave up rights.
+Within = Callable[[Callable[[], Any]], Any]
 
 # Seconds between asking a group of processes to end and ending it.
 GRACE = 5.0
 # How long a signal may wait to be heard, in seconds.
 LOOK = 0.25
+# The event of being asked to end by our own caller; signals have positive numbers.
+STOPPED = -1
 # Seconds of silence after which a pipe that a background process keeps open is left alone, and the most it may talk.
 SILENCE, TALK = 1.0, 5.0
 BLOCK = 1 << 16
@@ -112,6 +116,8 @@ class Ended:
     timed_out: bool
     # The signal that Kaizen got while the program ran, for which the program was ended.
     interrupted: signal.Signals | None
+    # Our caller asked for its end.
+    stopped: bool
     # A background process still held stdout or stderr when the program was over; it was left alone.
     left_open: bool
     duration_ms: int
@@ -125,44 +131,61 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     stdin: bool = False,
+    text: str | None = None,
     timeout: float | None = None,
+    asked: Callable[[], bool] | None = None,
     grace: float = GRACE,
     most: int = 1_000_000,
     stdout: Sink | None = None,
     stderr: Sink | None = None,
+    within: Within | None = None,
+    mark: tuple[str, str] | None = None,
 ) -> Ended:
     """Run a program without a shell, in a session and process group of its own, until it ends or is ended.
 
     Its output goes to the sinks block by block as it comes; memory is bounded by `most` bytes a stream. stdin is
-    empty, or ours. The environment is ours where `env` is None. A timeout (seconds), and an interrupt of Kaizen, ends
-    the whole group: SIGTERM, `grace` seconds, SIGKILL. Raises NotStarted.
+    empty, ours, or `text`. The environment is ours where `env` is None. A timeout (seconds), an interrupt of Kaizen, and
+    `asked` saying yes (it is looked at some times a second) end the whole group: SIGTERM, `grace` seconds, SIGKILL.
+    `mark` is a variable of the environment, with a value that nobody else has: what has it is ended with the program, also what
+    left the group, and so is what the program leaves in its group when it is over by itself. Raises NotStarted.
     """
     import queue
 
     events: queue.SimpleQueue[int] = queue.SimpleQueue()
     with _listening(events):
         watch = Stopwatch()
-        process = _start(argv, cwd, env, stdin)
+        given = env if mark is None else {**(os.environ if env is None else env), mark[0]: mark[1]}
+        process = _start(argv, cwd, given, stdin, feed=text is not None, within=within)
+        if text is not None:
+            _thread(_feed, process.stdin, text.encode("utf-8", "surrogateescape"))
         captures = Capture(most, stdout), Capture(most, stderr)
         readers = [_thread(_read, process.stdout, captures[0]), _thread(_read, process.stderr, captures[1])]
         waiter = _thread(_wait, process, events)
-        timed_out, interrupted = False, None
+        timed_out, interrupted, stopped = False, None, False
         try:
-            came = _next(events, timeout)
-            interrupted = signal.Signals(came) if came else None
+            came = _next(events, timeout, asked)
+            stopped = came == STOPPED
+            interrupted = signal.Signals(came) if came and not stopped else None
         except queue.Empty:
             timed_out = True
-        if timed_out or interrupted:
+        if timed_out or interrupted or stopped:
             _end(process, grace, events)
             waiter.join(grace)
+            if mark is not None:
+                end_marked(*mark)
+        elif mark is not None:
+            _kill(process)
         duration = watch.ms()
         left_open = not _drained(readers, captures, events)
+    if left_open and mark is not None:
+        end_marked(*mark)
     code = process.returncode
     return Ended(
         exit_code=code if code is not None and code >= 0 else None,
         killed_by=_signal_name(-code) if code is not None and code < 0 else None,
         timed_out=timed_out,
         interrupted=interrupted,
+        stopped=stopped,
         left_open=left_open,
         duration_ms=duration,
         stdout=captures[0],
@@ -201,21 +224,45 @@ class Detached:
         self._process.returncode = self._process.poll() or 0
 
 
-def detached(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> Detached:
-    """Start a program in a session of its own that outlives Kaizen, with its output in a file. Raises NotStarted."""
+# Writes the exit code of a program to the file that is its own stdin. It outlives the signal that ends the group by the
+# moment that this takes; what it starts is ended by that signal as usual. It says nothing itself.
+_WAITER = """trap : TERM INT HUP
+exec 3>&2 2>/dev/null
+(exec "$@" </dev/null 2>&3 3>&-)
+echo $? >&0"""
+
+
+def detached(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    log: Path,
+    ending: Path | None = None,
+    within: Within | None = None,
+) -> Detached:
+    """Start a program in a session of its own that outlives Kaizen, with its output in a file.
+
+    `ending` is a file that gets its exit code when it ends, as a shell writes it (POSIX alone). Raises NotStarted.
+    """
     import subprocess
 
+    words = [*argv] if ending is None else ["/bin/sh", "-c", _WAITER, "kaizen", *argv]
     try:
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                list(argv),
-                cwd=cwd,
-                env=dict(env),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                **_OWN_GROUP,
-            )
+        with log.open("wb") as output, open(os.devnull if ending is None else ending, "w+b") as stdin:
+
+            def start() -> Any:
+                return subprocess.Popen(
+                    words,
+                    cwd=cwd,
+                    env=dict(env),
+                    stdin=stdin,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    **_OWN_GROUP,
+                )
+
+            process = within(start) if within is not None else start()
     except (OSError, ValueError) as fault:
         raise NotStarted(getattr(fault, "strerror", None) or str(fault)) from None
     return Detached(process.pid, process)
@@ -230,6 +277,45 @@ def end_group(pid: int, grace: float = GRACE) -> None:
     _kill_group(pid)
     while _group_lives(pid) and time.monotonic() < deadline + grace:
         time.sleep(0.02)
+
+
+def end_marked(name: str, value: str) -> int:
+    """Kill every process of ours whose environment has this variable, wherever it went; how many. Without /proc: none."""
+    mark, count = f"{name}={value}".encode(), 0
+    # What was started while we looked is found in the next round.
+    for _ in range(10):
+        found = [int(entry.name) for entry in Path("/proc").glob("[0-9]*") if mark in _environ(entry)]
+        if not found:
+            break
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        count += len(found)
+        time.sleep(0.01)
+    return count
+
+
+def is_marked(pid: int, name: str, value: str) -> bool:
+    """Whether a process was started with this variable in its environment. Without /proc nobody knows: yes."""
+    place = Path(f"/proc/{pid}")
+    if not Path("/proc/self/environ").exists():
+        return True
+    found: list[bytes] = []
+    for _ in range(20):
+        found = _environ(place)
+        if any(found) or not place.exists():
+            break
+        # It is just being started, and has none for a moment.
+        time.sleep(0.005)
+    return f"{name}={value}".encode() in found
+
+
+def _environ(place: Path) -> list[bytes]:
+    """The environment that a process was started with; empty for one that is over, or somebody else's."""
+    try:
+        return (place / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 class Flooded(Exception):
@@ -316,21 +402,39 @@ class Dialogue:
         self.stderr.close()
 
 
-def _start(argv: Sequence[str], cwd: Path | None, env: Mapping[str, str] | None, stdin: bool) -> subprocess.Popen[bytes]:
+def _feed(pipe: io.FileIO, data: bytes) -> None:
+    """Write all of it, as far as somebody reads."""
+    with contextlib.suppress(OSError), pipe:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[pipe.write(rest) or 0 :]
+
+
+def _start(
+    argv: Sequence[str],
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    stdin: bool,
+    *,
+    feed: bool = False,
+    within: Within | None = None,
+) -> subprocess.Popen[bytes]:
     import subprocess
 
-    try:
-        process: Any = subprocess.Popen(
+    def start() -> Any:
+        return subprocess.Popen(
             list(argv),
             cwd=cwd,
             env=env,
             bufsize=0,
-            stdin=None if stdin else subprocess.DEVNULL,
+            stdin=subprocess.PIPE if feed else None if stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             **_OWN_GROUP,
         )
-        return process
+
+    try:
+        return within(start) if within is not None else start()
     except OSError as fault:
         raise NotStarted(fault.strerror or str(fault)) from None
     except ValueError as fault:
@@ -359,8 +463,8 @@ def _wait(process: subprocess.Popen[bytes], events: queue.SimpleQueue[int]) -> N
     events.put(0)
 
 
-def _next(events: queue.SimpleQueue[int], timeout: float | None) -> int:
-    """The next event; queue.Empty after so many seconds.
+def _next(events: queue.SimpleQueue[int], timeout: float | None, asked: Callable[[], bool] | None = None) -> int:
+    """The next event, STOPPED where somebody asks for the end; queue.Empty after so many seconds.
 
     A signal that comes in the moment before a wait begins does not end that wait, so each wait is a short one.
     """
@@ -372,6 +476,8 @@ def _next(events: queue.SimpleQueue[int], timeout: float | None) -> int:
         try:
             return events.get(timeout=left)
         except queue.Empty:
+            if asked is not None and asked():
+                return STOPPED
             if until is not None and time.monotonic() >= until:
                 raise
 
@@ -471,7 +577,7 @@ else:
         _signal_group(process, signal.SIGTERM)
 
     def _alive(process: subprocess.Popen[bytes]) -> bool:
-        return _signal_group(process, 0)
+        return _signal_group(process, 0) and _somebody_lives(process.pid)
 
     def _kill(process: subprocess.Popen[bytes]) -> None:
         _signal_group(process, signal.SIGKILL)
@@ -496,9 +602,10 @@ else:
         # A child of ours stays in its group until it is waited for.
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
-        if not _signal_group_of(pid, 0):
-            return False
-        # Nor does everybody wait for orphans soon: those that are over do not count.
+        return _signal_group_of(pid, 0) and _somebody_lives(pid)
+
+    def _somebody_lives(pid: int) -> bool:
+        """Whether a group has more than what is over and was not waited for: not everybody does so soon."""
         stats = [_stat(entry.name) for entry in Path("/proc").glob("[0-9]*")]
         return not stats or any(words[2] == str(pid) and words[0] not in "ZX" for words in stats if words)
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 # A key that stands inside a longer run of base64 or hex is data, not a key: hence the borders. The letter of an escaped
-# line end or tab, as in JSON inside a log, is no part of such a run.
-_BEFORE, _AFTER = r"(?:(?<![A-Za-z0-9+/_.-])|(?<=\\[nrt]))", r"(?![A-Za-z0-9+/_-])"
+# line end or tab, as in JSON inside a log, is no part of such a run; nor is a slash, behind which a name in a path begins.
+_BEFORE, _AFTER = r"(?:(?<![A-Za-z0-9+_.-])|(?<=\\[nrt]))", r"(?![A-Za-z0-9+/_-])"
 
 # What is assigned to a name: in quotes (escaped ones too, as in JSON inside a string), or bare; what follows a bare word
 # tells code from text.
@@ -233,19 +233,46 @@ _SECRET_SIGNS: tuple[tuple[str, _Finder, str], ...] = (
 )
 _PERSONAL_SIGNS = tuple((sign, _in_line, kind) for kind, (signs, _) in _PERSONAL.items() for sign in signs)
 _ALL_SIGNS = (*_SECRET_SIGNS, *_PERSONAL_SIGNS)
+# A text without one of these has no sign that holds it.
+_PARTS = ("://", "_", "pass", "-", "")
+_Signs = tuple[tuple[str, list[tuple[str, _Finder, str]]], ...]
+
+
+def _parted(signs: Sequence[tuple[str, _Finder, str]]) -> _Signs:
+    return tuple((part, [entry for entry in signs if next(one for one in _PARTS if one in entry[0]) == part]) for part in _PARTS)
+
+
+_SECRET, _ANY_PERSONAL, _ANY = _parted(_SECRET_SIGNS), _parted(_PERSONAL_SIGNS), _parted(_ALL_SIGNS)
 
 
 def scan(text: str, *, personal: bool = True) -> list[Finding]:
     """Findings in a text, in order; `personal` adds home paths and e-mail addresses to the secrets."""
-    return _found(text, _ALL_SIGNS if personal else _SECRET_SIGNS)
+    return _found(text, _ANY if personal else _SECRET)
 
 
-def _found(text: str, signs: Sequence[tuple[str, _Finder, str]]) -> list[Finding]:
+# Short texts in which nothing was found, by what was looked for: records hold the same words again and again. Never one with a finding.
+_clean: dict[int, set[str]] = {}
+_SHORT, _MOST_CLEAN = 80, 4_096
+
+
+def _found(text: str, signs: _Signs) -> list[Finding]:
+    clean = _clean.setdefault(id(signs), set())
+    if text in clean:
+        return []
+    found = _looked_for(text, signs)
+    if not found and len(text) <= _SHORT:
+        if len(clean) >= _MOST_CLEAN:
+            clean.clear()
+        clean.add(text)
+    return found
+
+
+def _looked_for(text: str, signs: _Signs) -> list[Finding]:
     lowered = text.lower()
     if len(lowered) != len(text):
         # One letter becomes two when lowered, and offsets would be wrong.
         lowered = text.replace("\u0130", "I").lower()
-    present = [entry for entry in signs if entry[0] in lowered]
+    present = [entry for part, entries in signs if part in lowered for entry in entries if entry[0] in lowered]
     found = {finding for sign, finder, kind in present for finding in finder(text, lowered, sign, kind)}
     return sorted(found, key=lambda finding: (finding.start, finding.end))
 
@@ -258,7 +285,7 @@ def kinds(text: str, *, personal: bool = True) -> list[str]:
 
 def personal_kinds(text: str) -> list[str]:
     """Kinds of personal data alone in a text and, where it is JSON, behind its escapes: each once."""
-    found = [finding.kind for reading in _readings(text) for finding in _found(reading, _PERSONAL_SIGNS)]
+    found = [finding.kind for reading in _readings(text) for finding in _found(reading, _ANY_PERSONAL)]
     return list(dict.fromkeys(found))
 
 

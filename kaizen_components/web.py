@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,12 +49,18 @@ class Page:
 
 
 def fetch(
-    url: str, *, allow_private: bool = False, timeout: float = TIMEOUT, most: int = BYTES, resolve: Resolve | None = None
+    url: str,
+    *,
+    allow_private: bool | Collection[str] = False,
+    timeout: float = TIMEOUT,
+    most: int = BYTES,
+    resolve: Resolve | None = None,
 ) -> Page:
     """The page at an address. `timeout` is seconds for all of it, `most` bytes of the body, as sent and as unpacked.
 
     Each address, also of a redirect, is looked up once, judged, and connected to as it was judged: a second answer of
-    the name server changes nothing. DENIED_ADDRESS_REFUSED for one that is not public (unless `allow_private`),
+    the name server changes nothing. DENIED_ADDRESS_REFUSED for one that is not public (unless `allow_private`, or the host
+    as it is written in the address is among those that it names),
     DENIED_FETCH_FAILED for an error, DENIED_FILE_TOO_LARGE; DENIED_BACKEND_UNAVAILABLE without httpx."""
     try:
         import httpx
@@ -65,7 +71,7 @@ def fetch(
     current = _parsed(url)
     visited: list[str] = []
     try:
-        with _client(allow_private, deadline, resolve or _resolved) as client:
+        with _client(allow_private, deadline, resolve or resolved) as client:
             while True:
                 with client.stream("GET", current) as response:
                     target = response.headers.get("location")
@@ -190,13 +196,13 @@ def is_public(address: Address) -> bool:
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 
-def _resolved(host: str, port: int) -> list[str]:
+def resolved(host: str, port: int) -> list[str]:
     """The addresses of a host, as the system says: also of 127.1, 0x7f000001 and 2130706433."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def _judged(host: str, port: int, allow_private: bool, deadline: float, resolve: Resolve) -> list[str]:
+def _judged(host: str, port: int, allow_private: bool | Collection[str], deadline: float, resolve: Resolve) -> list[str]:
     """The addresses of a host, all of them public; DENIED_ADDRESS_REFUSED where one is not."""
     import httpcore
 
@@ -216,14 +222,15 @@ def _judged(host: str, port: int, allow_private: bool, deadline: float, resolve:
         raise httpcore.ConnectTimeout("the name server did not answer")
     if isinstance(answer[0], Exception):
         raise httpcore.ConnectError(f"{host} has no address: {answer[0]}")
+    is_opened = allow_private if isinstance(allow_private, bool) else host in allow_private
     for text in answer[0]:
-        if not allow_private and not is_public(ipaddress.ip_address(text.partition("%")[0])):
+        if not is_opened and not is_public(ipaddress.ip_address(text.partition("%")[0])):
             raise denial.AddressRefused(host=host, address=text)
     return answer[0]
 
 
 @contextlib.contextmanager
-def _client(allow_private: bool, deadline: float, resolve: Resolve) -> Iterator[Any]:
+def _client(allow_private: bool | Collection[str], deadline: float, resolve: Resolve) -> Iterator[Any]:
     """An HTTP client whose connections go to judged addresses alone and end at the deadline; no proxy, no cookies kept."""
     import httpcore
     import httpx

@@ -68,7 +68,12 @@ def _known_to_git(folder: Path) -> frozenset[str] | None:
     env = {name: value for name, value in os.environ.items() if name not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")}
     try:
         # A folder that is asked for by name is wanted, though git ignores it.
-        if process.run(["git", "check-ignore", "-q", "."], cwd=folder, env=env, timeout=PATIENCE).exit_code == 0:
+        if (
+            process.run(
+                ["git", "-c", "core.fsmonitor=false", "check-ignore", "-q", "."], cwd=folder, env=env, timeout=PATIENCE
+            ).exit_code
+            == 0
+        ):
             return None
         ended = process.run(argv, cwd=folder, env=env, timeout=PATIENCE, most=64_000_000)
     except process.NotStarted:
