@@ -852,3 +852,144 @@ class McpAdapterUnconfirmed(Denial):
 
     code = "DENIED_MCP_ADAPTER_UNCONFIRMED"
     required_action = "Look at what it offers (Y7 --action doctor --candidate NAME), or use --route api."
+
+
+# --- agents ---------------------------------------------------------------------------------------
+
+
+class ToolUnknown(Denial):
+    """There is no such tool."""
+
+    code = "DENIED_TOOL_UNKNOWN"
+    required_action = "List the tools: python kaizen.py N1"
+
+
+class ToolGroupUnknown(Denial):
+    """There is no such group of tools."""
+
+    code = "DENIED_TOOL_GROUP_UNKNOWN"
+    required_action = "Use one of the groups."
+
+
+class ToolArguments(Denial):
+    """The tool does not take these arguments."""
+
+    code = "DENIED_TOOL_ARGUMENTS"
+    required_action = "Give what its schema asks for: python kaizen.py N1 --tool NAME"
+
+
+class PermissionDenied(Denial):
+    """The call is not permitted."""
+
+    code = "DENIED_PERMISSION"
+    exit_code = 1
+    required_action = "See which rule decided, with N3, and which rules there are, with N4."
+
+
+class ApprovalRequired(Denial):
+    """The call has to be approved by a person first."""
+
+    code = "DENIED_APPROVAL_REQUIRED"
+    exit_code = 1
+    required_action = "Approve it, once, for exactly these arguments: python kaizen.py N8 --id CALL_ID"
+
+
+class ApprovalNotAsked(Denial):
+    """The call does not wait for approval."""
+
+    code = "DENIED_APPROVAL_NOT_ASKED"
+    exit_code = 1
+    required_action = "Approve a call that was asked about: python kaizen.py N6 --decision ask"
+
+
+class PermissionRuleInvalid(Denial):
+    """This is no permission rule."""
+
+    code = "DENIED_PERMISSION_RULE_INVALID"
+    required_action = "Write a tool, or a tool with a specifier: Bash(git *), Edit(src/**), WebFetch(domain:example.org)."
+
+
+class PermissionRuleUnknown(Denial):
+    """The plane has no such rule."""
+
+    code = "DENIED_PERMISSION_RULE_UNKNOWN"
+    required_action = "List the rules: python kaizen.py N4. Rules of settings files are changed in those files."
+
+
+class SettingsInvalid(Denial):
+    """A settings file cannot be used."""
+
+    code = "DENIED_SETTINGS_INVALID"
+    required_action = "Correct the file; nothing is permitted before that."
+
+
+class RunEnded(Denial):
+    """The run has ended, and a run ends once; it takes nothing more."""
+
+    code = "DENIED_RUN_ENDED"
+    exit_code = 1
+    required_action = "Go on from a checkpoint of it, with T18, or start another: python kaizen.py T5 --summary TEXT"
+
+
+class RunLimit(Denial):
+    """The run has used up what it may."""
+
+    code = "DENIED_RUN_LIMIT"
+    exit_code = 1
+    required_action = "Finalize it: python kaizen.py T8 --id RUN_ID --status budget_exceeded --reason TEXT"
+
+
+class RunInterrupted(Denial):
+    """The run was asked to stop."""
+
+    code = "DENIED_RUN_INTERRUPTED"
+    exit_code = 1
+    required_action = "Finalize it: python kaizen.py T8 --id RUN_ID --status interrupted --reason TEXT"
+
+
+class RunUnproved(Denial):
+    """Nothing shows that the run is completed."""
+
+    code = "DENIED_RUN_UNPROVED"
+    required_action = (
+        "Pass --proof-id PROOF with a proof that python kaizen.py Q11 -- COMMAND made after the run began; or pass --unverified,"
+        " and it ends as unverified."
+    )
+
+
+class RunChildrenOpen(Denial):
+    """The run has children that are still open."""
+
+    code = "DENIED_RUN_CHILDREN_OPEN"
+    exit_code = 1
+    required_action = "Finalize the children first."
+
+
+class ResumeRefused(Denial):
+    """A run goes on from a checkpoint once, when the run has ended without being completed."""
+
+    code = "DENIED_RESUME_REFUSED"
+    exit_code = 1
+    required_action = "Pass --fork: another run starts from there, apart from the first."
+
+
+class RunnerUnknown(Denial):
+    """There is no such runner here."""
+
+    code = "DENIED_RUNNER_UNKNOWN"
+    required_action = 'Name it in .kaizen/settings.json: {"runners": {"NAME": {"command": ["program", "argument"]}}}'
+
+
+class AnswersUnfit(Denial):
+    """These are no answers to the questions."""
+
+    code = "DENIED_ANSWERS_UNFIT"
+    required_action = 'Answer every question with one of its labels; a text of your own as {"other": TEXT}.'
+
+
+class QuestionAnswered(Denial):
+    """The questions have been answered."""
+
+    code = "DENIED_QUESTION_ANSWERED"
+    exit_code = 1
+    required_action = "Ask again, where the answer has to be another."

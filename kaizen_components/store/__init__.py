@@ -43,6 +43,9 @@ class Store(Access):
     Public methods take and return plain rows by column name; kinds are named as in the ledger ("task").
     """
 
+    # Whether the plane may stay open after a unit.
+    _stays = False
+
     def __init__(self, plane: Plane, *, using: str | None = None) -> None:
         super().__init__(plane, using=using)
         self._writing = False
@@ -54,13 +57,24 @@ class Store(Access):
         self._unit_start = 0
         self._unit_undone = 0
         self._durable_seq = 0
+        # Whether the unit under way has to be on the disk when it is acknowledged.
+        self._waits = True
+        # While the plane stays open: the end of the ledger in the file, as of a state of the file; rows that the last transaction wrote;
+        # and lists that were asked for before. Nobody else writes meanwhile.
+        self._end: tuple[int, str] | None = None
+        self._end_as_of: Any = None
+        self._written: dict[str, tuple[str, Row]] = {}
+        self._listed: dict[str, dict[Any, list[Row]]] = {}
+        # What ledger.head does not say yet.
+        self._untold: tuple[int, str] | None = None
         # A unit that only adds is under way, without a savepoint.
         self._unsaved = False
         # The fault after which nothing of this transaction can be trusted to be there.
         self._broken: BaseException | None = None
         self._rows: dict[str, tuple[str, Row]] = {}
         self._new: dict[str, None] = {}
-        self._dirty: dict[str, None] = {}
+        # Rows that are in the file already, and which of their columns change.
+        self._dirty: dict[str, frozenset[str]] = {}
         self._erased: dict[str, str] = {}
         self._counters: dict[str, int] = {}
         self._known: dict[str, None] = {}
@@ -69,12 +83,19 @@ class Store(Access):
     # --- units of work ----------------------------------------------------------------------------
 
     def perform(
-        self, call: Call, work: Callable[[], Result], *, afterwards: Callable[[Connection, Result], None] | None = None
+        self,
+        call: Call,
+        work: Callable[[], Result],
+        *,
+        afterwards: Callable[[Connection, Result], None] | None = None,
+        waits: bool = True,
     ) -> Result:
         """Run one operation as a unit of work: all of it is written or nothing; the answer comes after the commit.
-        `afterwards` is called with the open plane when all is durable and the lock is still held."""
+        `afterwards` is called with the open plane when all is durable and the lock is still held. A unit that does not wait for the disk
+        is safe from the end of this process; a power cut may take it, until the next unit that waits."""
         self.call = call
         self._unit = []
+        self._waits = waits or self._grouped
         if self._grouped:
             return self._perform_in_group(call, work)
         try:
@@ -86,6 +107,7 @@ class Store(Access):
             self.roll_back()
             raise
         finally:
+            self._waits = True
             self.close()
         return self.warned(result)
 
@@ -269,12 +291,20 @@ class Store(Access):
         if not self._writing:
             if self._unwritable is not None:
                 raise self._unwritable
-            connection = self._refuse_schema(connection)
+            if self._end is None:
+                connection = self._refuse_schema(connection)
+            connection.wait_for_disk(self._waits)
             connection.write("BEGIN IMMEDIATE")
             self._writing = True
-            self._head = self._last(connection)
+            as_of = connection.changed_elsewhere()
+            if self._end is None or as_of != self._end_as_of:
+                self._forget_file()
+                self._head = self._last(connection)
+                self._refuse_cut(connection)
+            else:
+                self._head = self._end
+            self._end_as_of = as_of
             self._durable_seq = self._head[0]
-            self._refuse_cut(connection)
         return connection
 
     def _refuse_cut(self, connection: Connection) -> None:
@@ -355,16 +385,35 @@ class Store(Access):
         """Make everything durable, then say so in ledger.head."""
         if not self._writing or self._connection is None:
             return
+        written = {name: self._rows[name] for name in (*self._new, *self._dirty)} if self._stays else {}
         self.flush()
         self._connection.write("COMMIT")
         self._writing = False
+        self._end, self._written = self._head, written
         self._forget()
-        write_head(self.plane, *self._head)
+        if self._waits and self._head[0] > self._durable_seq:
+            # The head may lag behind what is on the disk, never lead it; a commit of nothing syncs nothing.
+            self._untold = self._head
+        if not self._stays:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Say in ledger.head how far the ledger goes on the disk."""
+        if self._untold is not None:
+            write_head(self.plane, *self._untold)
+            self._untold = None
+
+    def _forget_file(self) -> None:
+        """Forget what holds only while the plane stays open."""
+        self._end = None
+        self._written.clear()
+        self._listed.clear()
 
     def roll_back(self) -> None:
         """Forget everything since the last commit."""
         self._forget()
         self._known.clear()
+        self._forget_file()
         if self._writing and self._connection is not None:
             with contextlib.suppress(Exception):
                 self._connection.write("ROLLBACK")
@@ -378,7 +427,13 @@ class Store(Access):
         self._rows.clear()
         self._known.clear()
         self._broken = None
+        self._forget_file()
+        self._tell()
         super().close()
+
+    def leave(self) -> None:
+        """Done with the plane for long: whatever was kept open for the next unit is closed."""
+        self.close()
 
     @contextlib.contextmanager
     def reading_copy(self) -> Iterator[Store]:
@@ -490,6 +545,7 @@ class Store(Access):
         self._entries.append(entry)
         self._unit.append(entry)
         self._head = (seq, entry["chain_hash"])
+        self._listed.pop(kind, None)
         self._count(f"ledger.entries:{time[:10]}", 1)
         return entry
 
@@ -527,7 +583,7 @@ class Store(Access):
         if before is None:
             self._set(self._new, record_id, None)
         elif record_id not in self._new:
-            self._set(self._dirty, record_id, None)
+            self._set(self._dirty, record_id, self._dirty.get(record_id, frozenset()) | _changed(before, row))
         self._set(self._rows, record_id, (kind, row))
         for name in schema.counted(kind, before) if before else ():
             self._count(name, -1)
@@ -603,9 +659,11 @@ class Store(Access):
             marks = ", ".join("?" * len(columns))
             connection.write_many(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)
         updates: dict[tuple[str, tuple[str, ...]], list[list[Any]]] = {}
-        for record_id in self._dirty:
+        for record_id, changed in self._dirty.items():
             kind, row = self._rows[record_id]
-            columns = tuple(name for name in row if name != "id")
+            columns = tuple(name for name in row if name in changed)
+            if not columns:
+                continue
             values = [row[name] for name in columns]
             updates.setdefault((_index.KINDS[kind].table, columns), []).append([*values, record_id])
         for (table, columns), rows in updates.items():
@@ -614,14 +672,14 @@ class Store(Access):
         for record_id, kind in self._erased.items():
             connection.write(f"DELETE FROM {_index.KINDS[kind].table} WHERE id = ?", (record_id,))
             connection.write("UPDATE ledger SET content = NULL WHERE record_id = ? AND action <> 'purge'", (record_id,))
-        changed = [(name, by) for name, by in self._counters.items() if by]
-        if changed:
+        counted = [(name, by) for name, by in self._counters.items() if by]
+        if counted:
             connection.write_many(
                 "INSERT INTO counters (name, value) VALUES (?, ?) ON CONFLICT(name) DO UPDATE SET value = value + excluded.value",
-                changed,
+                counted,
             )
             # A counter that is back at nothing is no counter: a rebuild would not have it.
-            if any(by < 0 for _, by in changed):
+            if any(by < 0 for _, by in counted):
                 connection.write("DELETE FROM counters WHERE value = 0")
 
     def _forget(self) -> None:
@@ -638,6 +696,9 @@ class Store(Access):
             return row if found == kind else None
         if record_id in self._erased:
             return None
+        if self._writing and record_id in self._written:
+            found, row = self._rows[record_id] = self._written[record_id]
+            return row if found == kind else None
         if self._lacks(kind):
             return None
         table = _index.KINDS[kind].table
@@ -698,6 +759,17 @@ class Store(Access):
         names = ", ".join(name if name == "*" else f'"{name}"' for name in columns)
         sql = f"SELECT {names} FROM {query.table(kind)}{condition} ORDER BY {query.ordered(order)}"
         return self._reading().rows(sql + query.window(limit, offset), values)
+
+    def remembered(self, kind: str, where: Where | None = None, **options: Any) -> list[Row]:
+        """As list(), for what is asked again and again: while the plane stays open, nobody else writes, and the answer changes only when a
+        record of the kind is written here."""
+        asked = (repr(where), repr(options))
+        found = self._listed.get(kind, {}).get(asked)
+        if found is None or self._writing:
+            found = self.list(kind, where, **options)
+            if not self._writing:
+                self._listed.setdefault(kind, {})[asked] = found
+        return found
 
     def count(self, kind: str, where: Where | None = None) -> int:
         """How many rows of a kind match."""
@@ -767,6 +839,13 @@ def record_class(kind: str) -> type[Record]:
 
     entry = _index.KINDS[kind]
     return getattr(importlib.import_module(f"kaizen_components.{entry.module}"), entry.name)
+
+
+def _changed(before: Row, row: Row) -> frozenset[str]:
+    """The columns in which a row differs from what it was: an engine writes the others, and their indexes, for nothing."""
+    return frozenset(
+        name for name, value in row.items() if type(value) is not type(old := before.get(name, _ABSENT)) or value != old
+    )
 
 
 def _plain(value: Any) -> Any:

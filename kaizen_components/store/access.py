@@ -32,6 +32,11 @@ class Access:
         self._lock: PlaneLock | None = None
         self._connection: Connection | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is open now."""
+        return self._connection is not None
+
     def close(self) -> None:
         """Close the file, then let the lock go."""
         try:

@@ -16,6 +16,9 @@ APPLICATION_ID = 0x4B5A4E31  # "KZN1"
 # What belongs to a database at rest: a write-ahead journal, and one from which SQLite rolls back.
 JOURNALS = ("-wal", "-journal")
 _HEADER = 100
+# Statements that Turso need not prepare again, and how many of them.
+_KEPT = ("INSERT ", "UPDATE ", "DELETE ", "BEGIN ", "COMMIT")
+_MOST_KEPT = 50
 # How the engines speak of a file that is no longer a database, and of one that the system does not let them write.
 _DAMAGED = (
     "not a database",
@@ -94,8 +97,11 @@ class Connection:
         self.path = path
         self._patience = patience
         self._scratch: Any = None
+        # Both engines begin with commits that wait for the disk.
+        self._waits = True
         self._raw: Any = None
         self._raw = self._patiently(lambda: self._open(read_only), denial.ConnectRetryExhausted)
+        self._kept = _Kept(self._raw) if self.engine.name == "turso" else None
 
     @classmethod
     def frozen(cls, path: Path) -> Connection:
@@ -170,10 +176,19 @@ class Connection:
 
     def write(self, sql: str, values: Sequence[Any] = ()) -> None:
         """Run one statement that changes something."""
+        if self._kept is not None and sql.startswith(_KEPT):
+            self.write_many(sql, (values,))
+            return
+        if self._kept is not None:
+            self._kept.clear()
         self._patiently(lambda: self._raw.execute(sql, tuple(values)), denial.WriteRetryExhausted)
 
     def write_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run one statement for many rows."""
+        if self._kept is not None and sql.startswith(_KEPT):
+            kept = self._kept
+            self._patiently(lambda: kept.run(sql, rows), denial.WriteRetryExhausted)
+            return
         self._patiently(lambda: self._raw.executemany(sql, rows), denial.WriteRetryExhausted)
 
     def script(self, sql: str) -> None:
@@ -181,6 +196,20 @@ class Connection:
         for statement in sql.split(";\n"):
             if statement.strip():
                 self.write(statement)
+
+    def wait_for_disk(self, waits: bool) -> None:
+        """Whether commits wait until the disk has them, as they do at first. To be said between transactions.
+
+        One that does not wait is safe from the end of this process. A power cut may take it, and nothing that was waited for: a later
+        commit that waits makes all before it durable, and the journal is synced before it is moved into the file or begun anew.
+        """
+        if waits != self._waits:
+            self.execute(f"PRAGMA synchronous={'FULL' if waits else 'NORMAL'}")
+            self._waits = waits
+
+    def changed_elsewhere(self) -> Any:
+        """Something that is another once another connection has written to the file; where none can, always the same."""
+        return self.execute("PRAGMA data_version")[0][0] if self.engine.shared else None
 
     def columns(self, table: str) -> list[str]:
         """The names of a table's columns; none where there is no such table."""
@@ -192,6 +221,9 @@ class Connection:
 
     def close(self) -> None:
         """Close, and drop the last reference: closing alone keeps Turso's lock on the file."""
+        if self._kept is not None:
+            self._kept.clear()
+            self._kept = None
         if self._raw is not None:
             self._raw.close()
             self._raw = None
@@ -232,6 +264,39 @@ class Connection:
         if isinstance(fault, OSError) or any(sign in text for sign in _UNWRITABLE):
             return denial.FileUnwritable(path=str(self.path), reason=told)
         return fault
+
+
+class _Kept:
+    """Statements of a Turso connection that were prepared already: Turso prepares each anew, which takes as long as to carry it out."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+        self._statements: dict[str, Any] = {}
+
+    def clear(self) -> None:
+        """Let go of all: for when tables change, and before the connection is closed."""
+        self._statements.clear()
+
+    def run(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run a statement for each row. Raises what Turso raises."""
+        from turso import lib
+
+        # One that fails is not kept.
+        statement = self._statements.pop(sql, None)
+        try:
+            if statement is None:
+                statement = self._raw._conn.prepare_single(sql)
+            for values in rows:
+                statement.reset()
+                if values:
+                    statement.bind(tuple(values))
+                lib._run_execute_with_io(statement, self._raw.extra_io)
+            statement.reset()
+        except Exception as fault:
+            raise lib._map_turso_exception(fault) from fault
+        if len(self._statements) >= _MOST_KEPT:
+            self._statements.clear()
+        self._statements[sql] = statement
 
 
 def _is_busy(told: str) -> bool:

@@ -110,6 +110,20 @@ def create(plane: Plane, call: Call) -> None:
 
 def build(path: Path, plane: Plane, call: Call, *, genesis: bool, using: Capabilities | None = None) -> None:
     """An empty database with our schema at `path`; with `genesis`, the plane's own record as its first entry."""
+    make_tables(path, using)
+    connection = Connection(path, using=using)
+    try:
+        if genesis:
+            from . import Store
+
+            Store(plane).begin_ledger(connection, Call(op="K1", agent=call.agent, session=call.session), plane_record())
+        connection.checkpoint()
+    finally:
+        connection.close()
+
+
+def make_tables(path: Path, using: Capabilities | None = None) -> None:
+    """The tables of our schema, empty, in a new file at `path`."""
     connection = Connection(path, using=using)
     try:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -117,10 +131,6 @@ def build(path: Path, plane: Plane, call: Call, *, genesis: bool, using: Capabil
         connection.write("BEGIN IMMEDIATE")
         connection.script(schema.snapshot())
         connection.write("COMMIT")
-        if genesis:
-            from . import Store
-
-            Store(plane).begin_ledger(connection, Call(op="K1", agent=call.agent, session=call.session), plane_record())
         connection.checkpoint()
     finally:
         connection.close()

@@ -25,6 +25,11 @@ def m002_evidence(connection: Connection) -> None:
     _run(connection, "m002_evidence.sql")
 
 
+def m003_agents(connection: Connection) -> None:
+    """Tables for runs of agents, their events and tool calls, and what was decided about them."""
+    _run(connection, "m003_agents.sql")
+
+
 def _run(connection: Connection, name: str) -> None:
     """Execute the statements of a file beside this one; no statement in it holds a semicolon of its own."""
     text = (Path(__file__).parent / name).read_text(encoding="utf-8")
@@ -34,4 +39,4 @@ def _run(connection: Connection, name: str) -> None:
 
 
 # Entries of older kind versions stay as they are and stay verifiable; a step changes tables, never the ledger.
-MIGRATIONS = [Migration(1, m001_record_core), Migration(2, m002_evidence)]
+MIGRATIONS = [Migration(1, m001_record_core), Migration(2, m002_evidence), Migration(3, m003_agents)]

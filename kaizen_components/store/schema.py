@@ -7,10 +7,10 @@ from typing import Any
 from ..fields import Count, Hash, Label
 from ..record import BLOCKING, CLOSED, Field, Record
 
-SCHEMA_VERSION = 2
-MIGRATION_ID = "m002_evidence"
+SCHEMA_VERSION = 3
+MIGRATION_ID = "m003_agents"
 # The oldest schema version whose writers may still write to a plane of this version.
-OLDEST_WRITER = 2
+OLDEST_WRITER = 3
 
 
 class PlaneRecord(Record, kind="plane", table="schema_version", prefix="plane"):

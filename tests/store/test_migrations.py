@@ -11,6 +11,8 @@ import pytest
 from kaizen_components.ops import _index
 from kaizen_components.store import creation, migrations, schema
 
+NEXT = schema.SCHEMA_VERSION + 1
+
 
 @pytest.fixture(params=["turso", "sqlite"])
 def engine(request, monkeypatch):
@@ -24,9 +26,9 @@ def newer(monkeypatch):
     def second(connection):
         connection.write("CREATE INDEX notes_title ON notes (title)")
 
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 3)
-    monkeypatch.setattr(schema, "MIGRATION_ID", "m003_titles")
-    monkeypatch.setattr(migrations, "MIGRATIONS", [*migrations.MIGRATIONS, migrations.Migration(3, second)])
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", NEXT)
+    monkeypatch.setattr(schema, "MIGRATION_ID", "m999_titles")
+    monkeypatch.setattr(migrations, "MIGRATIONS", [*migrations.MIGRATIONS, migrations.Migration(NEXT, second)])
 
 
 def test_the_first_write_of_a_newer_kaizen_migrates_after_a_copy(kz, plane, engine, request):
@@ -36,12 +38,12 @@ def test_the_first_write_of_a_newer_kaizen_migrates_after_a_copy(kz, plane, engi
     after = kz.ok("W1", title="New", summary="Written after.")
     assert after["seq"] == before["seq"] + 2
     entry = kz.ok("K23", seq=before["seq"] + 1)["record"]
-    assert (entry["op"], entry["kind"], entry["content"]["record"]["schema_version"]) == ("migrate", "plane", 3)
-    [copy] = (plane / "AI/db/backups").glob("before-schema-3-*/kaizen.db")
+    assert (entry["op"], entry["kind"], entry["content"]["record"]["schema_version"]) == ("migrate", "plane", NEXT)
+    [copy] = (plane / "AI/db/backups").glob(f"before-schema-{NEXT}-*/kaizen.db")
     with sqlite3.connect(copy) as old:
         assert old.execute("SELECT COUNT(*) FROM tasks").fetchone() == (1,)
     with sqlite3.connect(plane / "AI/db/kaizen.db") as new:
-        assert new.execute("PRAGMA user_version").fetchone() == (3,)
+        assert new.execute("PRAGMA user_version").fetchone() == (NEXT,)
         assert new.execute("SELECT name FROM sqlite_master WHERE name = 'notes_title'").fetchone()
     assert kz.ok("W9")["count"] == 2
 
@@ -54,8 +56,8 @@ def test_a_step_that_fails_leaves_the_plane_as_it_was(kz, plane, engine, monkeyp
         raise RuntimeError("half way")
 
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "SCHEMA_VERSION", 3)
-        patch.setattr(migrations, "MIGRATIONS", [migrations.Migration(3, breaks)])
+        patch.setattr(schema, "SCHEMA_VERSION", NEXT)
+        patch.setattr(migrations, "MIGRATIONS", [migrations.Migration(NEXT, breaks)])
         assert kz("W1", title="New", summary="Refused.")["code"] == "ERROR_UNEXPECTED"
     assert kz.ok("V1")["status"] == "OK"
     assert kz.ok("W1", title="New", summary="Works again.")["seq"] == 3
@@ -63,11 +65,11 @@ def test_a_step_that_fails_leaves_the_plane_as_it_was(kz, plane, engine, monkeyp
 
 def test_an_older_kaizen_reads_and_does_not_write(kz, plane, engine, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "SCHEMA_VERSION", 3)
-        patch.setattr(schema, "OLDEST_WRITER", 3)
+        patch.setattr(schema, "SCHEMA_VERSION", NEXT)
+        patch.setattr(schema, "OLDEST_WRITER", NEXT)
         kz.ok("W1", title="New", summary="Written by a newer one.")
     reply = kz.ok("W9")
-    assert reply["count"] == 1 and "schema version 3" in reply["warnings"][0]
+    assert reply["count"] == 1 and f"schema version {NEXT}" in reply["warnings"][0]
     assert kz.denied("DENIED_SCHEMA_STATUS", "W1", title="Old", summary="Refused.")["exit_code"] == 1
 
 

