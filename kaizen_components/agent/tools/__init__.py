@@ -1,0 +1,1 @@
+"""Tools: the native ones, a file each."""

@@ -1,0 +1,47 @@
+"""Kill shell: the end of a background command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from ..tool import Access, Context, Given, Outcome, Tool, ToolError
+
+
+class KillShellInput(Given):
+    """Which command."""
+
+    shell_id: str = Field(min_length=1, max_length=100, description="What bash_command answered with run_in_background")
+
+
+class KillShell(Tool):
+    """End a background command with all that it started.
+
+    One that is over already stays as it ended; the answer says so with was_running false.
+    """
+
+    name = "kill_shell"
+    group = "process"
+    takes = KillShellInput
+    rule_names = ("KillShell", "KillBash")
+
+    def accesses(self, given: KillShellInput, context: Context) -> Sequence[Access]:
+        return (Access("use", given.shell_id),)
+
+    def danger(self, given: KillShellInput, context: Context) -> str:
+        return "low"
+
+    def run(self, given: KillShellInput, context: Context) -> Outcome:
+        from .. import background
+
+        if context.store is None:
+            raise ToolError("unknown_shell", f"There is no background command {given.shell_id!r}.", shell_id=given.shell_id)
+        plane = context.store.plane
+        shell = background.get(plane, given.shell_id)
+        was_running = background.state(plane, shell).status == "running"
+        now = background.kill(plane, shell)
+        if now.status == "running":
+            raise ToolError("still_running", "The command could not be ended.", shell_id=given.shell_id, pid=shell.pid)
+        said = {"shell_id": shell.shell_id, "status": now.status, "exit_code": now.exit_code, "was_running": was_running}
+        return Outcome(said, {"command": shell.command, "run_id": shell.run_id})
