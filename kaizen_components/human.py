@@ -89,8 +89,10 @@ def _show_values(out: Console, values: Mapping[str, Any]) -> None:
         _grid(out, scalars)
     for name, value in values.items():
         if isinstance(value, dict):
-            out.print(_text(_title(name), style="bold"))
-            _grid(out, _set(value))
+            shown = _set(value)
+            out.print(_text(_title(name) if shown else f"{_title(name)}: none", style="bold" if shown else "dim"))
+            if shown:
+                _grid(out, shown)
         elif isinstance(value, list):
             _list(out, name, value)
 

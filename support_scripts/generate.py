@@ -31,7 +31,8 @@ FAMILIES = {
     "I": "IRL review",
     "A": "Artifacts",
     "X": "Private policy",
-    "T": "Traces and scores",
+    "T": "Traces, scores and runs of agents",
+    "N": "Tools under permission",
     "E": "Evidence: documents, chunks, search",
     "O": "The improvement lab",
     "B": "Model backends",
@@ -82,9 +83,10 @@ def generated() -> dict[Path, str]:
     manifest_hash = hashing.sha256(hashing.canonical(manifest))
     ops = {code: op.OPS[code] for code in sorted(op.OPS, key=order)}
     files[INDEX] = index_text(ops, kinds, manifest_hash, op.Common, COMMON)
-    from support_scripts import command_docs, ledger_docs
+    from support_scripts import command_docs, ledger_docs, tool_docs
 
     files[ROOT / "docs" / "COMMANDS.md"] = command_docs.commands(ops, FAMILIES)
+    files[ROOT / "docs" / "TOOLS.md"] = tool_docs.document()
     document, verifier = ROOT / "docs" / "LEDGER.md", ROOT / "support_scripts" / "verify_ledger.py"
     files[document] = ledger_docs.document(document.read_text(encoding="utf-8"), kinds)
     files[verifier] = ledger_docs.verifier(verifier.read_text(encoding="utf-8"), kinds)

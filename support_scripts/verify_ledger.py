@@ -25,8 +25,12 @@ from pathlib import Path
 APPLICATION_ID = 0x4B5A4E31
 # kinds: generated
 KINDS = {
+    "agent_event": "agent_events",
+    "agent_run": "agent_runs",
     "anti_pattern": "anti_patterns",
+    "approval": "approvals",
     "artifact": "artifacts",
+    "checkpoint": "checkpoints",
     "criterion": "criteria",
     "diagnostic_packet": "diagnostic_packets",
     "eval_case": "eval_cases",
@@ -45,16 +49,20 @@ KINDS = {
     "learned": "learned",
     "learning": "learning",
     "note": "notes",
+    "permission_rule": "permission_rules",
     "pii_scan": "pii_scan",
     "plan": "plans",
     "plane": "schema_version",
     "policy": "private_policy",
+    "question": "questions",
     "report": "reports",
     "retrospective": "retrospectives",
     "setting": "db_settings",
     "source_lock": "source_locks",
     "subagent_packet": "subagent_packets",
     "task": "tasks",
+    "todo_list": "todo_lists",
+    "tool_call": "tool_calls",
     "trace_event": "trace_events",
     "verification": "verification_events",
 }

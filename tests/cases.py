@@ -31,7 +31,18 @@ NEEDS = {
 # Fields that take observed text, which may hold what a scan is for: (operation, field).
 OBSERVED = {("B5", "prompt"), ("B5", "body")}
 # A question is kept as a hash.
+# Arguments of tools are masked in the record.
+OBSERVED |= {("N2", name) for name in ("tool", "payload_json", "run_id", "event_id", "task_id", "cwd", "environment")}
 OBSERVED |= {("E4", name) for name in ("query", "task_id", "document_id", "source_id", "model")}
+
+# So is a call that is only explained.
+OBSERVED |= {("N3", name) for name in ("tool", "payload_json", "run_id", "cwd")}
+# So is what happens in a run; ids are looked up.
+OBSERVED |= {("T6", name) for name in ("run_id", "payload_json", "tool_call_id")}
+OBSERVED |= {("T17", name) for name in ("run_id", "name", "state")}
+
+QUESTIONS = """{"questions": [{"question": "Which database?", "header": "Database", "multiSelect": false,
+  "options": [{"label": "PostgreSQL", "description": "For production"}, {"label": "SQLite", "description": "For here"}]}]}"""
 
 ANTI_PATTERN = {
     "title": "God module",
@@ -96,6 +107,18 @@ def populate(kz: Any, root: Path) -> dict[str, str]:
     add("gateway_event", "Y10", event_type="failover", status="switched", summary="The first endpoint timed out.")
     add("pii_scan", "B5", body="Call +44 20 7946 0958 about the invoice.", **t)
     ids["setting"] = kz.ok("K24", name="team", value="platform")["id"]
+    ids["tool_call"] = kz.ok("N2", tool="read_file", payload_json='{"path": "notes.txt"}', **t)["call_id"]
+    asked = kz("N2", tool="write_file", payload_json='{"path": ".kaizen/notes.txt", "content": "x"}', **t)
+    ids["asked_call"] = asked["call_id"]
+    add("approval", "N8", id=ids["asked_call"])
+    add("permission_rule", "N4", action="add", decision="ask", rule="Bash(npm publish *)", reason="A person decides.")
+    run = add("agent_run", "T5", summary="Repair the login.", max_calls=50, **t)
+    of_run = {"run_id": run["id"]}
+    add("agent_event", "T6", type="message", payload_json='{"content": "Found it."}', **of_run)
+    todo = '{"todos": [{"content": "Write tests", "status": "pending", "activeForm": "Writing tests"}]}'
+    ids["todo_list"] = kz.ok("N2", tool="todo_write", payload_json=todo, **of_run)["metadata"]["todo_list_id"]
+    ids["question"] = kz("N2", tool="ask_user_question", payload_json=QUESTIONS, **of_run)["metadata"]["question_id"]
+    ids["checkpoint"] = kz.ok("T17", name="Half way", state='{"file": 3}', **of_run)["id"]
     return ids
 
 
@@ -303,6 +326,25 @@ def cases(ids: dict[str, str]) -> dict[str, dict[str, Any]]:
         "Y12": by_id("gateway_event"),
         "Y13": by_id("gateway_event", status="recovered"),
         "Y14": by_id("gateway_event", **why),
+        "T5": {"summary": "Look around.", "parent_run_id": ids["agent_run"], "max_calls": 5},
+        "T6": {"run_id": ids["agent_run"], "type": "thinking", "payload_json": '{"content": "Where is it?"}'},
+        "T7": by_id("agent_run"),
+        "T8": by_id("agent_run", status="failed", reason="The build is broken."),
+        "T15": {},
+        "T16": by_id("agent_run", reason="The plan changed."),
+        "T17": {"run_id": ids["agent_run"], "name": "Nearly there"},
+        "T18": by_id("checkpoint", fork=True),
+        "N7": by_id("question", payload_json='{"Which database?": "SQLite"}'),
+        "N10": {},
+        "N11": {},
+        "N1": {"group": "file"},
+        "N2": {"tool": "read_file", "payload_json": '{"path": "notes.txt"}'},
+        "N3": {"tool": "read_file", "payload_json": '{"path": "notes.txt"}'},
+        "N4": {"action": "add", "decision": "deny", "rule": "Bash(git push *)"},
+        "N5": by_id("tool_call"),
+        "N6": {},
+        "N8": by_id("asked_call"),
+        "N9": {"days": 30},
         "K21": by_id("note", reason="It held a secret.", confirm=ids["note"]),
     }
     return found

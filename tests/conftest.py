@@ -42,6 +42,10 @@ def plane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [name for name in os.environ if name.startswith("KAIZEN_") and name not in ("KAIZEN_DB_ENGINE", "KAIZEN_SOAK")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("KAIZEN_REPO_ROOT", str(root))
+    # The settings of whoever runs the tests say nothing about them.
+    home = tmp_path / "home-of-nobody"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
     return root
 
 
@@ -132,6 +136,32 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
         patch.setenv("KAIZEN_ID_SEED", "template")
         ids = populate(Kz(), root)
     return root, ids
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What chooses its engine itself says the same whatever the run's engine is: once is enough."""
+    for item in items:
+        params = getattr(getattr(item, "callspec", None), "params", {}).values()
+        if any(param in ("turso", "sqlite") for param in params if isinstance(param, str)):
+            item.add_marker("engines")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _empty_planes(tmp_path_factory: pytest.TempPathFactory):
+    """Tables are made once for each engine and schema and then copied: most tests begin with an empty plane."""
+    from kaizen_components.store import connection, creation, schema
+
+    folder, make = tmp_path_factory.mktemp("empty-planes"), creation.make_tables
+
+    def copied(path: Path, using: connection.Capabilities | None = None) -> None:
+        made = folder / f"{(using or connection.engine()).name}-{schema.SCHEMA_VERSION}.db"
+        if not made.exists():
+            make(made, using)
+        shutil.copyfile(made, path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(creation, "make_tables", copied)
+        yield
 
 
 @pytest.fixture

@@ -197,6 +197,8 @@ def test_every_example_of_the_reference_works_once_its_ids_exist(code, kz, plane
         line = re.sub(r"AI/db/backups/\S+", kz.ok("K3")["backup_dir"], line)
     if " ec_2026" in line:
         by_prefix["ec"] = kz.ok("E4", query="users")["records"][0]["id"]
+    if code == "N8":
+        by_prefix["tc"] = populated["asked_call"]
     if code == "E2":
         monkeypatch.setattr(socket, "getaddrinfo", _no_network)
     line = ANY_ID.sub(lambda match: by_prefix[match[0].split("_")[0]], line)

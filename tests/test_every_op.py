@@ -182,7 +182,7 @@ def test_a_closed_pipe_ends_quietly(code, kz, world, monkeypatch):
     assert "Traceback" not in err.getvalue()
 
 
-NEEDS_NO_LOCK = {"K0", "K20", "A2", "Q8", "Q10", "M1", "M2", "M3", "M4", "M5", "B1", "B4", "Y6"}
+NEEDS_NO_LOCK = {"K0", "K20", "A2", "Q8", "Q10", "M1", "M2", "M3", "M4", "M5", "B1", "B4", "Y6", "N1"}
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -256,5 +256,7 @@ UNSTABLE = {
     "M3",
     "M5",
     "Y6",
+    "N1",
     "B6",
+    "N10",
 }

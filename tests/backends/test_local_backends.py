@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import os
 import sys
@@ -13,7 +14,8 @@ import pytest
 from kaizen_components import backends, denial
 from kaizen_components.backends import local
 
-pytest.importorskip("sentence_transformers")
+# Importing it takes seconds, which collecting should not.
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("sentence_transformers") is None, reason="needs sentence_transformers")
 
 
 def refused(work):

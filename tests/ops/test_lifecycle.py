@@ -50,6 +50,14 @@ def flags_of(code: str) -> set[str]:
 
 # Evidence follows its sources, runs and events are what happened; proposals and settings have verbs of their own.
 OTHERWISE = {
+    "agent_event",
+    "agent_run",
+    "approval",
+    "checkpoint",
+    "permission_rule",
+    "question",
+    "todo_list",
+    "tool_call",
     "evidence_block",
     "evidence_chunk",
     "evidence_document",
