@@ -23,6 +23,8 @@ from .creation import abandoned, with_journal
 ENGINE = "sqlite"
 PENDING = "purge.pending"
 _ANY_ID = re.compile(rb"[a-z]{1,6}_\d{14}_[0-9a-f]{10}")
+# Some fields name a blob by its hash alone: those called ..._blob, and the diffs among the files that a tool call changed.
+_BLOB = re.compile(r'(?:_blob|\\"diff)\\?": ?\\?"([0-9a-f]{64})(?![0-9a-f])')
 
 
 def purge_test(store: Store) -> Result:
@@ -116,14 +118,17 @@ def _reports(erasing: Store, paths: Sequence[Path]) -> list[str]:
 
 
 def _blobs(erasing: Store, record_id: str) -> list[str]:
-    """Names of the blobs that a record's contents refer to, and of the file that a report was written to."""
-    folders = tuple(f"{erasing.plane.relative(folder)}/" for folder in (erasing.plane.blobs, erasing.plane.reports))
+    """Names of the blobs that a record's contents refer to, by path or by hash, and of the file that a report was written to."""
+    blobs = erasing.plane.blobs
+    folders = tuple(f"{erasing.plane.relative(folder)}/" for folder in (blobs, erasing.plane.reports))
     found: dict[str, None] = {}
     for entry in erasing.history(record_id):
         record = (json.loads(entry["content"]).get("record") or {}) if entry["content"] else {}
         for value in record.values():
             if isinstance(value, str) and value.startswith(folders):
                 found[value] = None
+        hashes = _BLOB.findall(entry["content"] or "")
+        found |= {erasing.plane.relative(blobs / name): None for name in hashes if (blobs / name).is_file()}
     return list(found)
 
 
@@ -180,12 +185,18 @@ def _unused_blobs(plane: Plane, connection: Connection, blobs: Iterable[str]) ->
     """The blobs that no remaining record refers to."""
     unused = []
     for name in dict.fromkeys(blobs):
-        if not connection.execute("SELECT 1 FROM ledger WHERE instr(content, ?) LIMIT 1", (name,)):
-            path = plane.base / name
+        path = plane.base / name
+        if not _is_referred(connection, name, path.name):
             folders = (plane.blobs.resolve(), plane.reports.resolve())
             if _is_spelled(plane, path, name) and any(path.resolve().is_relative_to(folder) for folder in folders):
                 unused.append(path)
     return unused
+
+
+def _is_referred(connection: Connection, name: str, digest: str) -> bool:
+    """Whether an entry names a file, by its path or, of a blob, by its hash; a hash may also stand for a content that is kept nowhere."""
+    holding = connection.execute("SELECT content FROM ledger WHERE instr(content, ?)", (digest,))
+    return any(name in content or digest in _BLOB.findall(content) for (content,) in holding)
 
 
 def _is_spelled(plane: Plane, path: Path, name: str) -> bool:

@@ -164,6 +164,25 @@ def test_a_file_that_kaizen_keeps_for_it_goes_with_the_last_record_that_needs_it
     assert holding(plane) == []
 
 
+def test_the_output_of_a_tool_goes_with_the_last_call_that_had_it(kz, plane):
+    (plane / "long.txt").write_text(f"{WORD}\n" * 5_000)
+    calls = [kz.ok("N2", tool="read_file", payload_json='{"path": "long.txt"}')["call_id"] for _ in range(2)]
+    (plane / "long.txt").unlink()
+    [blob] = {kz.ok("N5", id=call)["record"]["result_blob"] for call in calls}
+    assert (plane / "AI/db/blobs" / blob).is_file()
+    assert purge(kz, calls[0])["files_deleted"] == []
+    assert purge(kz, calls[1])["files_deleted"] == [f"AI/db/blobs/{blob}"]
+    assert holding(plane) == []
+
+
+def test_the_difference_that_a_tool_made_goes_with_its_call(kz, plane):
+    (plane / "short.txt").write_text("before\n")
+    call = kz.ok("N2", tool="write_file", payload_json=f'{{"path": "short.txt", "content": "{WORD}"}}')["call_id"]
+    (plane / "short.txt").unlink()
+    [gone] = purge(kz, call)["files_deleted"]
+    assert gone.startswith("AI/db/blobs/") and holding(plane) == []
+
+
 def test_the_backups_that_still_hold_it_are_named(kz, plane):
     before = kz.ok("K3")["backup_dir"]
     record = secret(kz)
