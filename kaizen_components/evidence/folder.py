@@ -50,33 +50,18 @@ def _walked(folder: Path) -> Iterator[Path]:
 
 def _known_to_git(folder: Path) -> frozenset[str] | None:
     """The files below a folder that git tracks or would; None outside of a checkout, or where git does not answer."""
+    from .. import gitstate
+
     if not any((place / ".git").exists() for place in (folder, *folder.parents)):
         return None
-    # A repository's own configuration must not start programs.
-    argv = [
-        "git",
-        "--no-optional-locks",
-        "-c",
-        "core.fsmonitor=false",
-        "ls-files",
-        "-z",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-    ]
-    # Inside a hook these name the hook's repository, which need not be the one that is asked for.
-    env = {name: value for name, value in os.environ.items() if name not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")}
+    argv = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
-        # A folder that is asked for by name is wanted, though git ignores it.
-        if (
-            process.run(
-                ["git", "-c", "core.fsmonitor=false", "check-ignore", "-q", "."], cwd=folder, env=env, timeout=PATIENCE
-            ).exit_code
-            == 0
-        ):
-            return None
-        ended = process.run(argv, cwd=folder, env=env, timeout=PATIENCE, most=64_000_000)
-    except process.NotStarted:
+        with gitstate.harmless(folder) as env:
+            # A folder that is asked for by name is wanted, though git ignores it.
+            if process.run(["git", "check-ignore", "-q", "."], cwd=folder, env=env, timeout=PATIENCE).exit_code == 0:
+                return None
+            ended = process.run(argv, cwd=folder, env=env, timeout=PATIENCE, most=64_000_000)
+    except (process.NotStarted, gitstate.Unclear, OSError):
         return None
     if ended.exit_code != 0 or ended.stdout.left_out:
         return None
