@@ -207,6 +207,9 @@ def jail(context: Context, *, limits: Limits | None = None) -> Jail:
     found = _shielded(context, workspace, kept)
     # A folder that counts as a workspace is guarded like one; what a rule names is open.
     named = [path for path in opened if context.policy is None or str(path) not in context.policy.directories]
+    programs = [Path(path) for path in context.policy.programs()] if context.policy is not None else []
+    # A broad rule does not open what hooks and runners are made of.
+    started = [path for path in programs if os.path.lexists(path) and path not in named]
     return Jail(
         writable=writable,
         readable=(workspace, *tools()),
@@ -215,6 +218,7 @@ def jail(context: Context, *, limits: Limits | None = None) -> Jail:
                 [
                     *kept,
                     *context.protected,
+                    *started,
                     *(path for path in [*protected(workspace), *found.protected] if not covers(named, path)),
                 ]
             )
@@ -327,7 +331,11 @@ def environment(names: Collection[str] = ()) -> tuple[dict[str, str], int]:
     """(the environment of a command, how many variables of ours are not in it). `names` are let through whatever they hold."""
     kept = {name: os.environ[name] for name in (*_OF_TOOLS, *names) if name in os.environ}
     made = process.environment(**kept)
-    return {**_UNATTENDED, **made}, sum(name not in made for name in os.environ)
+    # Git is to take settings from no repository that only looks like one: any file tool could have written it.
+    number = made.get("GIT_CONFIG_COUNT", "0")
+    number = number if number.isdecimal() else "0"
+    git = {f"GIT_CONFIG_KEY_{number}": "safe.bareRepository", f"GIT_CONFIG_VALUE_{number}": "explicit"}
+    return {**_UNATTENDED, **made, **git, "GIT_CONFIG_COUNT": str(int(number) + 1)}, sum(name not in made for name in os.environ)
 
 
 # --- holding ----------------------------------------------------------------------------------------

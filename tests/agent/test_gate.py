@@ -139,6 +139,36 @@ def test_an_allow_rule_for_git_allows(ws, text):
     assert (judgement.decision, judgement.rule) == ("allow", "allow Bash(git *) in .kaizen/settings.json"), judgement
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "git checkout -b x", "git switch -c x", "git reset -q HEAD a.txt", "git stash list", "git clean -n", "git mv a.txt b.txt", "git rm a.txt", "git rm -r build", "git worktree add build/w",
+        "git bundle create x HEAD", "git clone -q https://example.org/a/b.git build/b", "git log @{u}..HEAD -- a.txt", "git grep -n -e alpha -- a.txt", "git log -1 --format=%h", "touch -d yesterday x",
+        "touch -- -x", "mkdir -p -m 755 build/x", "chmod +x a.txt", "sort -t , -k 1 -o b.txt a.txt", "xxd -l 16 a.txt", "xxd -r -p a.txt b.txt", "uniq -f 1 a.txt b.txt", "tree -L 2 -o x",
+        "find build -type f -newer a.txt", "truncate -c -s 0 a.txt", "cp -t build a.txt", "curl -sSO https://example.org/x", "wget -q https://example.org/x", "ls | xargs -I{} cat {}", "date -u +%s",
+    ],
+)  # fmt: skip
+def test_a_rule_for_a_program_covers_what_is_plain(ws, text):
+    programs = "git touch mkdir chmod sort xxd uniq tree find truncate cp curl wget ls cat date".split()
+    judgement = command(ws, text, allow=[f"Bash({name} *)" for name in programs])
+    assert judgement.decision == "allow", judgement
+
+
+@pytest.mark.parametrize("text", ["git checkout x", "git apply a.patch", "git stash pop", "git merge x", "git reset --hard", "git pull", "git clean -fd", "git restore a.txt"])  # fmt: skip
+def test_what_may_change_any_file_is_asked_about_where_nothing_holds_it_in(ws, text):
+    assert command(ws, text, allow=["Bash(git *)"]).decision == "ask"
+    assert command(ws, text, allow=[f"Bash({text})"]).decision == "allow"
+    assert command(ws, text, allow=["Bash(git pull)"], held=True).decision == "allow"
+
+
+@pytest.mark.parametrize("parts", [("HEAD", "commondir"), ("HEAD", "objects"), ("HEAD", "refs"), ("HEAD", "objects", ".git")])
+def test_half_a_repository_is_asked_about_as_well(ws, parts):
+    for name in parts:
+        (ws / "build" / name).mkdir()
+    assert command(ws, "git -C build status", allow=["Bash(git *)"]).decision == "ask"
+    assert command(ws, "git -C build status", held=True).decision == "ask"
+
+
 def test_every_command_of_a_line_needs_leave(ws):
     both = ["Bash(git log)", "Bash(wc *)"]
     assert command(ws, "git log | wc -l", allow=both).decision == "allow"
@@ -238,6 +268,28 @@ def test_the_network_is_opened_for_what_is_let_pass_with_it(ws):
         command(ws, "curl https://evil.example/x", allow=["Bash(curl *)"], deny=["WebFetch(domain:evil.example)"]).decision
         == "deny"
     )
+
+
+def test_a_rule_opens_the_network_only_for_what_needs_it(ws):
+    allow = ["Bash(git *)", "Bash(make *)"]
+    pushed = command(ws, "git push", allow=allow, held=True)
+    assert (pushed.decision, pushed.network) == ("allow", True) and pushed.reason.endswith("It has the network.")
+    for text in ("git log", "make all"):
+        judgement = command(ws, text, allow=allow, held=True)
+        assert (judgement.decision, judgement.network) == ("allow", False) and "network" not in judgement.reason
+    asked = command(ws, "git push", held=True)
+    assert asked.decision == "ask" and asked.reason.endswith("Whoever lets it pass gives it the network.")
+    assert not command(ws, "git push", deny=["Bash(git push)"], held=True).network
+
+
+def test_what_is_let_pass_by_default_has_no_share_in_the_network_of_a_rule(ws):
+    allow = ["Bash(git *)"]
+    for text in ("git push && python send.py", "python send.py & git fetch"):
+        judgement = command(ws, text, allow=allow, held=True)
+        assert judgement.decision == "ask" and "python send.py would have the network" in judgement.reason
+    assert command(ws, "git push && echo done", allow=allow, held=True).decision == "allow"
+    assert command(ws, "git push && python send.py", allow=[*allow, "Bash(python send.py)"], held=True).decision == "allow"
+    assert command(ws, "git log && python send.py", allow=allow, held=True).decision == "allow"
 
 
 def test_a_name_that_may_lead_elsewhere_by_then_is_asked_about(ws):

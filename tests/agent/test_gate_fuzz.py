@@ -34,7 +34,7 @@ WIDE = (
 PLACES = (
     "x a.txt l2 l2/new y y/new d/config sub sub/b.txt sub/new ../outside ../outside/canary ../outside/new link link/new link/folder/new file.lnk ./link/../outside/z .. ../zz"
     ' $OUT/new $OUT ~/.bashrc ~/new $HOME/new ${HOME}/new "$HOME/new" . / /tmp/new sub/../link/new trap/new trap .git/config'
-    " 'a b' lin? l*k/new *.lnk * [l]ink/new l[^x]nk/new l[[:alpha:]]nk/new l[!x]nk/new file.[a-z]nk sub/../../outside/q {link/new,x} $'link/new' 'li'nk/new li\\nk/new \"link\"/new $X $X/new ${X:-../outside/new}"
+    " 'a b' lin? l*k/new *.lnk * [l]ink/new l[^x]nk/new l[[:alpha:]]nk/new l[!x]nk/new file.[a-z]nk sub/../../outside/q {link/new,x} {{x},$OUT/new} {x},link/new} {{a}{b},file.lnk} {x}{y,../outside/new} $'link/new' 'li'nk/new li\\nk/new \"link\"/new $X $X/new ${X:-../outside/new}"
     " $(echo ../outside/new) `echo link/new` $((1+1)) ~root/x ~+/../zz -- - é"
 ).split(" ")
 GIT = (
@@ -51,7 +51,9 @@ GIT = (
     "|clone 'ext::sh -c touch% ../outside/e' y|clone -u 'touch ../outside/u' . y|fetch --upload-pack='touch ../outside/u' .|fetch --upl='touch ../outside/u' ."
     "|notes add -m n|replace HEAD HEAD~1|hook run pre-commit|fast-import --export-marks=P|reflog expire --all|gc -q|fsck --lost-found|blame a.txt|shortlog"
     "|instaweb|daemon|gui|send-email P|filter-branch --tree-filter 'touch ../outside/fb' HEAD|am P|log --show-signature|commit -S -m m|commit -qam '/tmp: x'"
-    "|commit -F P|--version|version|--help|help log|checkout evil -- trap|restore -s evil trap|sparse-checkout set P|rev-parse --git-dir|stash list -m --output=P|log --format --output=P|log -S --output=P|notes show -m --output=P|$X|log $X|log $(echo --output=link/n)"
+    "|commit -F P|--version|version|--help|help log|checkout evil -- trap|restore -s evil trap|sparse-checkout set P|rev-parse --git-dir|stash list -m --output=P|log --format --output=P|log -S --output=P|notes show -m --output=P|grep -e -- -O'touch ../outside/gr' alpha|grep -1O'touch ../outside/gr' alpha|archive -o -- --output=P HEAD|log --after -S --output=P|log -n -- --output=P"
+    "|push -o -- --receive-pack='touch ../outside/rp;git-receive-pack' . HEAD:refs/heads/x|push --e='touch ../outside/rp;git-receive-pack' . HEAD:refs/heads/x|fetch -o -- --upload-pack='touch ../outside/up;git-upload-pack' ."
+    "|mv -- a.txt P|bundle create -q P HEAD|bundle create -- P HEAD|rebase -s -- --exec='touch ../outside/re' HEAD|clone -o -- . P|$X|log $X|log $(echo --output=link/n)"
 ).split("|")
 OTHERS = (
     "echo P|echo -n P|echo a > P|echo a >> P|echo a >| P|echo a &> P|echo a 2> P|echo a >& P|echo a <> P|echo a 1> P 2>&1|ls P|ls -la P|ls > P|cat P|cat < P|cat P > P|touch P"
@@ -61,7 +63,10 @@ OTHERS = (
     "|sed 's/a/b/w ../outside/sed' a.txt|sed -n 'w link/sed' a.txt|sed '1e touch ../outside/sed' a.txt|sed -n 1p P|sed --in-place=../outside/* s/a/b/ a.txt|sed -i'../outside/*' s/a/b/ a.txt"
     "|sed -n '/a/w file.lnk' a.txt|sed s/a/b/e a.txt|sed -f P a.txt|sed -s 's/alpha/touch ..\\/outside\\/sede/e' a.txt|ln -s P y|ln P y|ln -s .. sub/up|ln -sf P a.txt|ln -s ../.. sub/up|uniq a.txt P|uniq P"
     "|truncate -s 0 P|dd if=a.txt of=P|dd of=P|echo -o../outside/xs|xargs sort|sort $X|cp --parents sub/b.txt P|cp -s P y|cp -l P y|cp -l ../outside/canary y|tree -R P|dd of=~/new|dd if=a.txt of=~/new|grep a P|grep -r a P|chmod 777 P|chmod -R 777 P|chmod a+x P|awk '{print > \"../outside/awk\"}' a.txt|awk 'BEGIN{system(\"touch ../outside/awk\")}'"
-    "|awk '{print $1}' P|tree -o P|tree -oP|head P|head -n 1 P|env touch P|env -C .. touch zz|env X=1 echo P|xargs touch|echo P|rmdir P|cd P|cd sub|cd link|cd ..|cd|true|false|:"
+    "|awk '{print $1}' P|tree -o P|tree -oP|head P|head -n 1 P|env touch P|env -C .. touch zz|env X=1 echo P|xargs touch|echo P|rmdir P|cd P|cd sub|cd link|cd ..|cd|true|false|:|true {HOME}>P|: {PATH}>/dev/null; git log|true {HOME}>/dev/null; git config --global a.b c|true {IFS}</dev/null; touch ../outsidexq|exec {X}>P|sort -T -- -o P a.txt|sort -k 1 -- -o P|tree -P -- -o P|tree -oa P|tree -Lo 2 P"
+    "|touch -dt P|touch -ar a.txt P|touch -r -- P|mkdir -Z P|mkdir -m -- P|truncate -os P|truncate -s -- P|truncate -cs 0 P|uniq -- a.txt P|uniq -f 1 a.txt P|uniq -c -- a.txt P|chmod -Rx P|chmod -R -- -x P|cp -- -t sub P|cp -t -- a.txt P|mv -S -- a.txt P"
+    "|find -O3 P -delete|find -- P -delete|find -D tree P -delete|find - P -delete|find , P -delete|find . -exec touch + P ;|find . -exec touch + P \\;|find . -exec touch + {} P \\;|echo a | xargs --replace touch echo P|echo P | xargs -Iecho echo hi|head -n 1 -- P|tee -- -a P"
+    "|dd if=a.txt -- of=P|ln -t -- a.txt P|ln -S -- a.txt P|ln -- a.txt P|rm -- -f P|rmdir -- P|sed -e -- -i s/a/b/ P|sed -i -e s/a/b/ -- P|awk -F -- '{print}' P|env -u -- touch P|timeout -s -- 2 touch P|xargs -I -- touch P"
     "|test -f P|[ -f P ]|[[ -f P ]]|test -v 'x[$(touch ../outside/v)]'|printf -v 'x[$(touch ../outside/v)]' y|read 'x[$(touch ../outside/v)]'|X=P|export X=P|X=P; echo y > $X|HOME=.. git config --global a.b c"
     "|GIT_DIR=../outside/g git init|GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=alias.z GIT_CONFIG_VALUE_0='!touch ../outside/q' git z|PATH=. git log|LANG=C git log|exec > P|exec 3> P|echo a >&3"
     "|eval 'echo a > ../outside/e'|eval echo a|bash -c 'echo a > ../outside/e'|sh -c 'git log'|alias git=touch|git() { touch ../outside/fn; }|function ls { touch ../outside/fn; }|source P|. P"

@@ -177,8 +177,8 @@ def test_rules_are_listed_with_their_places_the_strictest_first(home, kz, plane)
     write(plane, ".kaizen/settings.json", allow("Bash(git *)"))
     added = kz.ok("N4", action="add", decision="deny", rule="Bash(git push *)", reason="A person pushes.")
     assert kz.ok("N4")["rules"] == [
-        {"decision": "deny", "rule": "Bash(git push *)", "source": f"the plane ({added['id']})"},
-        {"decision": "allow", "rule": "Bash(git *)", "source": ".kaizen/settings.json"},
+        {"decision": "deny", "rule": "Bash(git push *)", "source": f"the plane ({added['id']})", "reason": "A person pushes."},
+        {"decision": "allow", "rule": "Bash(git *)", "source": ".kaizen/settings.json", "reason": None},
     ]
     assert "git push" in kz("N4", _text=True).stdout
 

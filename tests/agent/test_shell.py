@@ -48,6 +48,10 @@ def commands(text: str, folder) -> list[list[str]]:
         ("X=1; X=$(id)", [["id"]]),
         ("LANG=C ls 2>&1", [["ls"]]),
         ("git show HEAD@{1} HEAD^ HEAD~2", [["git", "show", "HEAD@{1}", "HEAD^", "HEAD~2"]]),
+        (
+            "git log @{u}..HEAD {} {x} '{a,b}' \"{a,b}\" {a,b",
+            [["git", "log", "@{u}..HEAD", "{}", "{x}", "{a,b}", "{a,b}", "{a,b"]],
+        ),
         ("echo é 'ü'", [["echo", "é", "ü"]]),
         ("", []),
         ("# only this", []),
@@ -75,6 +79,8 @@ def test_a_line_is_its_commands(folder, text, expected):
         ("eval git log", ["git", "log"]),
         ("find . -exec git log \\;", ["git", "log"]),
         ("busybox git log", ["git", "log"]),
+        ("find -O3 -D tree -- sub -exec rm {} +", ["rm", "sub/{}"]),
+        ("find - , sub -exec rm + {} \\;", ["rm", "+", "-/{}", ",/{}", "sub/{}"]),
         ("timeout 5 nice env sh -c 'time git log'", ["git", "log"]),
     ],
 )
@@ -93,7 +99,9 @@ def test_what_starts_another_command_is_looked_into(folder, text, inner):
         "echo ${!x}", "echo ${x@P}", "echo ${x:=$(id)}", "x[0]=1", "PATH=.; ls", "export FOO=1", "declare -i x=1", "for PATH in x; do ls; done", "read PATH",
         "cd \"$X\"", "cd nowhere && ls", "cd -", "pushd sub", "while a; do cd sub; cd ..; done", "source f", ". f", "trap 'id' EXIT", "set -a", "shopt -s extglob",
         "case x in a) b;; esac", "coproc id", "select x in a; do b; done", "for ((;;)); do a; done", "cat <<E\n$(id)\nE", "cat <<\"E F\"\nE F\n", "env -S 'id' x",
-        "find . -exec", "timeout --odd 5 id", "bash --rcfile f", "hash -p /x ls", "enable -n echo", "let x=1", "mapfile -C id x", "unset PATH", "> $(id",
+        "find . -exec", "timeout --odd 5 id", "bash --rcfile f", "hash -p /x ls", "enable -n echo", "let x=1",
+        "true {HOME}>f", "true {PATH}>>f", "true {X}<f", "exec {IFS}>&1", "true {X[0]}>f", "echo {{x},b}", "echo {x},b}", "echo {x{y},b}", "echo {{1},..2}", "find - -exec + rm x", "find . -exec rm + x",
+        "find -E . -delete", "xargs --replace rm echo", "xargs --max-lines rm echo", "xargs -Iecho echo x", "xargs -0I echo echo x", "mapfile -C id x", "unset PATH", "> $(id",
     ],
 )  # fmt: skip
 def test_what_cannot_be_judged_says_so(folder, text):

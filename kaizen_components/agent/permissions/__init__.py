@@ -25,6 +25,9 @@ class Judgement:
     writable: tuple[Path, ...] = ()
     hosts: tuple[str, ...] = ()
     network: bool = False
+    # What was judged, for whoever asks later whether it is still the same: the danger, every part that is not simply allowed, and the
+    # files behind all links.
+    bound: Mapping[str, Any] = field(default_factory=dict)
     # Where the call could not be judged because the tool said so: what it said.
     error_kind: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)

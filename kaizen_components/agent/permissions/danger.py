@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ..records import DANGERS
@@ -87,6 +87,7 @@ _OUTPUTS = {
     "tree": ("o", ()),
     "shuf": ("o", ("output",)),
     "iconv": ("o", ("output",)),
+    "base64": ("o", ("output",)),
 }
 _SECOND_IS_OUTPUT = frozenset({"uniq", "xxd"})
 # Options by which readers run other programs or do more than read.
@@ -109,17 +110,30 @@ _PLAIN_OPTION = {
     "install": re.compile(r"-(?:[dvpD]+|[tmog].*)|--?|--(?:directory|verbose|mode(?:=.*)?|target-directory(?:=.*)?)"),
     "ln": re.compile(r"-(?:[sfnvrT]+|t.*)|--?|--(?:symbolic|force|verbose|target-directory(?:=.*)?)"),
 }
-_WRITER_VALUES = {
-    "touch": "drt",
-    "mkdir": "mZ",
-    "truncate": "s",
-    "split": "abClnt",
-    "install": "mogS",
-    "cp": "S",
-    "mv": "S",
-    "ln": "S",
-    "shred": "ns",
-    "mkfifo": "mZ",
+# Short options of those that change files: with a value, and without one; then long ones with a value.
+_GRAMMAR = {
+    "touch": ("drt", "acfhm", ("date", "reference", "time")),
+    "mkdir": ("m", "pvZ", ("mode",)),
+    "rmdir": ("", "pv", ()),
+    "rm": ("", "fiIrRdv", ()),
+    "mv": ("St", "bfinTuvZ", ("suffix", "target-directory")),
+    "cp": ("St", "abdfHilLnPpRrsTuvxZ", ("suffix", "target-directory", "sparse", "no-preserve")),
+    "ln": ("St", "bdfFiLnPrsTv", ("suffix", "target-directory")),
+    "install": ("gmoSt", "bcCdDpsTvZ", ("group", "mode", "owner", "suffix", "target-directory", "strip-program")),
+    "tee": ("", "aip", ()),
+    "chmod": ("", "cfvRrwxXst", ("reference",)),
+    "chown": ("", "cfhvRHLP", ("reference", "from")),
+    "chgrp": ("", "cfhvRHLP", ("reference", "from")),
+    "truncate": ("sr", "co", ("size", "reference")),
+    "unlink": ("", "", ()),
+    "shred": ("ns", "fuvxz", ("iterations", "size", "random-source")),
+    "mkfifo": ("m", "Z", ("mode",)),
+    "split": (
+        "abClnt",
+        "dxeu",
+        ("suffix-length", "bytes", "line-bytes", "lines", "number", "separator", "additional-suffix", "filter"),
+    ),
+    "date": ("dfrs", "uR", ("date", "file", "reference", "set")),
 }
 
 TAKES_RIGHTS = frozenset(
@@ -237,6 +251,8 @@ def effect(command: Command, where: Where) -> Effect:
         found = _unknown(command, where)
     else:
         found = _by_name(name, command, where)
+    if not command.transparent and set(command.wrappers) & {"busybox", "toybox"}:
+        found.at_least(MEDIUM, f"{command.wrappers[-1]} has a {name} of its own, with other options", beyond=True)
     _assigned(command, found)
     _options_unknown(name, command, found)
     if command.appended and (
@@ -396,28 +412,87 @@ def _paths(words: Iterable[Word], command: Command, *, entry: bool = False) -> l
     return list(dict.fromkeys(found))
 
 
-def _operands(words: Sequence[Word], valued: str = "") -> list[Word]:
-    """The words that are no options, nor values of short ones."""
-    found: list[Word] = []
-    rest = list(words)
+@dataclass(slots=True)
+class _Call:
+    """The words of a call as GNU's programs read them: options, also behind operands; `strange`: the first that is not known."""
+
+    operands: list[Word] = field(default_factory=list)
+    options: list[tuple[str, Word | None]] = field(default_factory=list)
+    strange: str | None = None
+
+    def values(self, *names: str) -> list[Word]:
+        return [value for name, value in self.options if value is not None and (name in names or not names)]
+
+
+def _call(name: str, words: Sequence[Word]) -> _Call:
+    """What a call of one of the programs of _GRAMMAR says. With a strange option, every word may be an operand."""
+    valued, flags, long = _GRAMMAR[name]
+    said, rest = _Call(), list(words)
     while rest:
         word = rest.pop(0)
-        if word.text == "--":
-            return found + rest
-        if not word.text.startswith("-") or word.text == "-":
+        text = word.text
+        if text == "--":
+            said.operands += rest
+            break
+        if not text.startswith("-") or text == "-":
+            said.operands.append(word)
+        elif text.startswith("--"):
+            option, equals, value = text[2:].partition("=")
+            if option in long and not equals:
+                said.options.append((option, rest.pop(0) if rest else None))
+                continue
+            said.options.append((option, replace(word, text=value) if equals else None))
+            if option not in long and any(known.startswith(option) for known in long):
+                said.strange = said.strange or text
+        else:
+            for at, letter in enumerate(text[1:], 2):
+                if letter in valued:
+                    said.options.append((letter, replace(word, text=text[at:]) if text[at:] else rest.pop(0) if rest else None))
+                    break
+                said.options.append((letter, None))
+                if letter not in flags:
+                    said.strange = said.strange or text
+    if said.strange is not None:
+        said.operands = _any_operands(words)
+    return said
+
+
+def _any_operands(words: Sequence[Word]) -> list[Word]:
+    """Every word that is an operand by any reading."""
+    behind = next((at for at, word in enumerate(words) if word.text == "--"), len(words))
+    return [word for at, word in enumerate(words) if at > behind or word.text == "-" or not word.text.startswith("-")]
+
+
+def _second(name: str, words: Sequence[Word]) -> list[Word]:
+    """The operands behind the first, of programs that read the first and write the second: all but options and the numbers of some."""
+    counted = re.compile(
+        r"-(?:[a-zA-Z]*[fsw]|-skip-fields|-skip-chars|-check-chars)"
+        if name == "uniq"
+        else r"-(?:c|cols|g|l|len|o|offset|s|seek|skip)"
+    )
+    behind = next((at for at, word in enumerate(words) if word.text == "--"), len(words))
+    found: list[Word] = []
+    for at, word in enumerate(words):
+        number = (
+            at <= behind and re.fullmatch(r"[-+]?(?:0x)?[0-9a-fA-F]+", word.text) and at and counted.fullmatch(words[at - 1].text)
+        )
+        option = at <= behind and word.text.startswith("-") and word.text != "-"
+        if not number and (not option or (found and name == "xxd")):
             found.append(word)
-        elif not word.text.startswith("--") and word.text[-1] in valued and rest:
-            rest.pop(0)
-    return found
+    return found[1:]
+
+
+def _lettered(words: Sequence[Word], letters: str) -> bool:
+    """Whether one of some short options is given, or may be: any of the letters behind a single dash."""
+    return any(re.match(rf"-(?!-).*[{letters}]", word.text, re.DOTALL) for word in words)
 
 
 def _option(words: Sequence[Word], short: str, long: Sequence[str]) -> list[Word] | None:
-    """Values of some options; None where one stands without a value that can be told. Long ones may be shortened."""
+    """Values of some options; None where one stands without a value that can be told. Long ones may be shortened. What stands behind -- is
+    looked at as well, as that may be a value itself."""
     found: list[Word] = []
     for at, word in enumerate(words):
         text = word.text
-        if text == "--":
-            break
         if text.startswith("--"):
             name, equals, value = text[2:].partition("=")
             if name and any(known.startswith(name) for known in long):
@@ -449,28 +524,39 @@ def _reader(name: str, command: Command, where: Where) -> Effect:
     short, long = _OUTPUTS.get(name, ("", ()))
     if short or long:
         outputs = _option(words, short, long)
+        if name == "tree" and _lettered(words, "o"):
+            # It takes the name from any of the words behind.
+            outputs = list(words)
         _writes(found, command, outputs)
     if name in _SECOND_IS_OUTPUT:
-        operands = _operands(words, "fsw" if name == "uniq" else "clgos")
         if any(not word.known for word in words):
             found.at_least(MEDIUM, "a word is not known before it runs", beyond=True)
-        _writes(found, command, operands[1:])
+        _writes(found, command, _second(name, words))
     for option in _RUNS.get(name, ()):
         for word in words:
             given = word.text[2:].partition("=")[0] if word.text.startswith("--") else ""
             if (given and option.startswith(given)) or (not word.known and name in ("sort", "rg", "date", "file")):
                 found.at_least(HIGH, f"{name} --{option} does more than read", beyond=True)
-    if (name == "date" and any(re.match(r"-[a-zA-Z]*s", word.text) for word in words)) or (
-        name == "hostname" and _operands(words)
+    if (name == "date" and _sets_the_date(words)) or (
+        name == "hostname" and any(not re.fullmatch(r"-[aAdfiIsyv]+|--[a-z-]+", word.text) for word in words)
     ):
         found.at_least(HIGH, f"{name} changes the machine", beyond=True)
-    if name == "file" and any(re.match(r"-[a-zA-Z]*C", word.text) for word in words):
+    if name == "file" and _lettered(words, "C"):
         found.at_least(HIGH, "file -C writes", beyond=True)
-    if name == "tree" and any(re.match(r"-[a-zA-Z]*R", word.text) for word in words):
+    if name == "tree" and _lettered(words, "R"):
         found.at_least(MEDIUM, "tree -R writes files", beyond=True)
     if any(not word.known for word in words) and name in _OUTPUTS:
         found.at_least(MEDIUM, "a word is not known before it runs", beyond=True)
     return found
+
+
+def _sets_the_date(words: Sequence[Word]) -> bool:
+    said = _call("date", [word for word in words if not word.text.startswith("-I")])
+    return (
+        said.strange is not None
+        or any(name in ("s", "set") for name, _ in said.options)
+        or any(word.text[:1] != "+" for word in said.operands)
+    )
 
 
 def _writes(found: Effect, command: Command, words: Sequence[Word] | None, *, level: str = LOW, entry: bool = False) -> None:
@@ -497,17 +583,18 @@ def _unknown_place(words: Sequence[Word]) -> str:
 def _writer(name: str, command: Command, where: Where) -> Effect:
     words = command.arguments
     found = Effect(LOW if name in ("touch", "mkdir", "tee") else MEDIUM, f"{name} changes files", links=name not in _NO_LINKS)
-    operands = _operands(words, _WRITER_VALUES.get(name, ""))
+    said = _call(name, words)
+    operands = said.operands
+    if said.strange is not None:
+        found.at_least(MEDIUM, f"{name} has the option {said.strange.replace(HOLE, '?')}", beyond=True)
     if name in ("chmod", "chown", "chgrp"):
-        by_reference = any(word.text.startswith("--ref") for word in words)
-        operands = operands if by_reference else operands[1:]
-        # A mode may begin with a dash.
-        if name == "chmod" and any(re.fullmatch(r"-[rwxXst]+", word.text) for word in words):
-            operands = _operands(words)
-        if name == "chmod" and any(re.search(r"s|^[2467]\d{3}$", word.text) for word in _operands(words)[:1]):
+        if name == "chmod" and (any(re.search(r"s|^[2467]\d{3}$", word.text) for word in operands[:1]) or _lettered(words, "s")):
             found.at_least(HIGH, "it gives rights to whoever runs the file", beyond=True)
         if name != "chmod":
             found.at_least(HIGH, f"{name} changes who owns files", beyond=True)
+        # The first is a mode or an owner, unless an option says it.
+        if all(re.match(r"-[cfhvRHLP]+$|--(?:recursive|verbose|quiet|silent|changes)$|[^-]", word.text) for word in words):
+            operands = operands[1:]
     if any(not word.known for word in words):
         found.at_least(_unknown_place(words), "what it changes cannot be told", beyond=True)
     strange = [
@@ -515,12 +602,9 @@ def _writer(name: str, command: Command, where: Where) -> Effect:
     ]
     if strange:
         found.beyond = found.beyond or f"{name} has the option {strange[0].replace(HOLE, '?')}"
-    targets = (
-        _option(words, "t" if name in ("cp", "mv", "ln", "install") else "", ("target-directory",)) if name != "touch" else []
-    )
-    if targets is None:
+    targets = said.values("t", "target-directory") if name in ("cp", "mv", "ln", "install") else []
+    if len(targets) > 1 or (targets and said.strange is not None):
         found.at_least(HIGH, "what it changes cannot be told", beyond=True)
-        targets = []
     recursive = any(re.match(r"-[a-zA-Z]*[rRa]|--(?:rec|arc)", word.text) for word in words)
     if name in ("rm", "rmdir", "unlink", "shred"):
         _removed(name, operands, command, where, found, recursive)
@@ -559,7 +643,7 @@ def _writer(name: str, command: Command, where: Where) -> Effect:
     if name in ("rm", "rmdir", "unlink", "shred", "chmod", "chown", "chgrp"):
         found.whole = [*found.writes]
         found.replaced = found.whole if name in ("rm", "rmdir", "unlink", "shred") else []
-    return _kept_inside(command, where, found, [word for word in words if word.text.startswith("-")])
+    return _kept_inside(command, where, found, [*(word for word in words if word.text.startswith("-")), *said.values()])
 
 
 def _in_its_place(
@@ -628,6 +712,8 @@ def _find(command: Command, where: Where) -> Effect:
     if "-delete" in acts:
         _writes(found, command, roots, level=MEDIUM)
         _roots(found, where)
+    if acts:
+        _kept_inside(command, where, found, roots)
     if acts and (follows or any(os.path.islink(path) for path in [str(root.text) for root in roots])):  # noqa: PTH114
         found.at_least(HIGH, "it follows links and acts on what it finds", beyond=True)
     if any(text.startswith("-files0") for text in texts):
@@ -750,7 +836,10 @@ def _networked(name: str, command: Command, where: Where) -> Effect:
             ),
             level=HIGH,
         )
-        if any(re.match(r"-[a-zA-Z]*K|--conf", text) for text in texts):
+        if any(re.match(r"-[OJ]|-[^-].*[OJ]|--remote-", text) for text in texts):
+            # What it writes there is named by the address.
+            _writes(found, command, [Word(".", ".", -1, -1)], level=HIGH)
+        if _lettered(command.arguments, "K") or any(text.startswith("--conf") for text in texts):
             found.beyond = found.beyond or "curl reads its options from a file"
     if name == "wget":
         _writes(
@@ -759,8 +848,20 @@ def _networked(name: str, command: Command, where: Where) -> Effect:
             _option(command.arguments, "OoaP", ("output-document", "output-file", "append-output", "directory-prefix")),
             level=HIGH,
         )
-        if any(re.match(r"--(?:use-askpass|exec|config)|-[a-zA-Z]*e", text) for text in texts):
+        _writes(found, command, [Word(".", ".", -1, -1)], level=HIGH)
+        if any(re.match(r"--(?:use-a|ex|conf)", text) for text in texts) or _lettered(command.arguments, "e"):
             found.beyond = found.beyond or "wget is told to run or to read more"
+        if _lettered(command.arguments, "rmxpH") or any(
+            re.match(r"--(?:rec|mir|force-d|page|cont|trust|no-h|no-d|cut|protocol-d)", text) for text in texts
+        ):
+            found.beyond = found.beyond or "wget names files by itself"
+    if name in ("ssh", "scp", "sftp", "rsync") and (
+        _lettered(command.arguments, "oFSeD")
+        or any(text.startswith(("--rsh", "--rs", "--e", "--daemon", "--conf")) for text in texts)
+    ):
+        found.beyond = found.beyond or f"{name} can be told to run other programs"
+    if name in ("scp", "rsync"):
+        _writes(found, command, [word for word in command.arguments[-1:] if ":" not in word.text], level=HIGH)
     return _kept_inside(command, where, found)
 
 
@@ -800,6 +901,10 @@ def _git(command: Command, where: Where) -> Effect:
         found.at_least(HIGH, "what git writes cannot be told", beyond=True)
     else:
         _writes(found, moved, said.outputs)
+    _writes(found, moved, said.entries, entry=True, level=MEDIUM)
+    _into(found, moved, said.into)
+    if any(lies_in(where.workspace, path) for path in _paths(said.entries, moved, entry=True) or []):
+        found.beyond = found.beyond or "it takes the whole workspace along"
     found.replaced = _paths(said.moved, moved, entry=True) or []
     found.whole = [*found.replaced, *(_paths(said.removed, moved, entry=True) or [])]
     _kept_inside(moved, where, found, said.places)

@@ -131,10 +131,18 @@ def kaizens_own(root: str, plane: str | None) -> list[str]:
     return [*planes, *(os.path.join(os.path.dirname(folder), "work", "processes") for folder in planes)]  # noqa: PTH118, PTH120
 
 
-def guarded(path: str, workspace: str) -> bool:
+def guarded(path: str, workspace: str, policy: Policy | None = None) -> bool:
     """Whether a file decides what programs do here, or holds secrets."""
     within = path.removeprefix(workspace).lower()
-    return _GUARDED.search(within) is not None or sensitive(within)
+    return _GUARDED.search(within) is not None or sensitive(within) or (policy is not None and _is_started((path,), policy))
+
+
+def _is_started(spellings: tuple[str | None, ...], policy: Policy) -> bool:
+    """Whether one of the spellings of a path is a file that hooks or runners are made of. Case does not matter."""
+    if not policy.started:
+        return False
+    programs = {path.casefold() for path in policy.programs()}
+    return any(str(text).casefold() in programs for text in spellings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +200,11 @@ def _by_default(
     base = next(folder for folder in (root, *policy.directories) if lies_in(path, folder))
     if match := _GUARDED.search(path[len(base) :].lower()):
         return _Default("ask", f"writing in {match[1]}", f"{path} decides what programs do here.", match[1])
+    if _is_started((path, *spellings), policy):
+        name = os.path.basename(path).lower()  # noqa: PTH119
+        return _Default(
+            "ask", "writing what hooks and runners run", f"{path} is run by a hook or a runner of the settings.", name
+        )
     return _Default("allow", "writing in the workspace", f"{path} lies in the workspace.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ class _Part:
     reason: str
     # What it is about may be decided by the mode: an edit in the workspace.
     edit: bool = False
+    # A rule says it, not what holds the command in.
+    named: bool = False
 
 
 def authorize(tool: Tool, given: Any, context: Context, policy: Policy) -> Judgement:
@@ -51,21 +53,24 @@ def authorize(tool: Tool, given: Any, context: Context, policy: Policy) -> Judge
         )
 
 
-def mode_of(context: Context, policy: Policy) -> str:
-    """The mode that holds: that of the call, else the one that the settings name; bypass only where no file says otherwise."""
-    asked = "default" if context.mode == "bypass" and policy.without_bypass else context.mode
-    return policy.mode or "default" if asked == "default" else asked
-
-
 def _in_mode(judgement: Judgement, tool: Tool, context: Context, policy: Policy) -> Judgement:
     """What the mode makes of a judgement."""
-    mode = mode_of(context, policy)
+    mode, source = policy.mode_in_force(context.mode)
+    source = context.mode_source or source
+
+    def denied(reason: str) -> Judgement:
+        if source is None:
+            return replace(judgement, decision=DENY, rule=f"mode {mode}", reason=reason)
+        metadata = {**judgement.metadata, "mode_source": source}
+        reason = f"{reason} {source} sets this mode."
+        return replace(judgement, decision=DENY, rule=f"mode {mode}", reason=reason, metadata=metadata)
+
     if mode == "deny-all":
-        return replace(judgement, decision=DENY, rule="mode deny-all", reason="In this mode no tool is called.")
+        return denied("In this mode no tool is called.")
     if judgement.decision == DENY:
         return judgement
     if mode == "plan" and (why := _not_only_reading(judgement, tool, context)) is not None:
-        return replace(judgement, decision=DENY, rule="mode plan", reason=f"In plan mode only what reads is called: {why}.")
+        return denied(f"In plan mode only what reads is called: {why}.")
     if judgement.decision == ASK and mode == "bypass":
         return replace(judgement, decision=ALLOW, rule=f"mode bypass ({judgement.rule})")
     if judgement.decision == ASK and mode == "accept-edits" and judgement.parsed.get("edit"):
@@ -122,7 +127,19 @@ def _judged(tool: Tool, given: Any, context: Context, policy: Policy) -> Judgeme
         {"accesses": [{"way": access.way, "what": access.what} for access in accesses], "edit": decided.edit},
         writable=opened,
         hosts=_hosts(accesses, policy),
+        bound=_bound(parts, tool.danger(given, context), [(access.way, access.what) for access in accesses]),
     )
+
+
+def _bound(parts: Sequence[_Part], level: str, places: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Judgement.bound: what a leave for a call is a leave for."""
+    # A program that asks about itself is another one the next time.
+    own = f"/proc/{os.getpid()}/"
+    return {
+        "danger": level,
+        "parts": sorted({(part.decision, part.rule, part.reason) for part in parts if part.decision != ALLOW}),
+        "places": sorted({(way, "/proc/self" if what.startswith(own) else what) for way, what in places}),
+    }
 
 
 def _strictest(parts: Sequence[_Part]) -> _Part:
@@ -162,7 +179,10 @@ def _of_file(access: Access, tool: Tool, given: Any, context: Context, policy: P
         str(context.store.plane.folder) if context.store is not None else None,
     )
     mere = (
-        access.way == "write" and verdict.named and _lies_inside(path, workspace, policy) and not files.guarded(path, workspace)
+        access.way == "write"
+        and verdict.named
+        and _lies_inside(path, workspace, policy)
+        and not files.guarded(path, workspace, policy)
     )
     return _Part(verdict.decision, verdict.rule, verdict.reason, edit=mere)
 
@@ -223,7 +243,12 @@ def _of_tool(tool: Tool, given: Any, accesses: Sequence[Access], context: Contex
             if rule.specifier is None or any(rule.matches_name(subject) for subject in subjects):
                 return _Part(decision, str(rule), f"{rule.text} covers {tool.name}.")
     level = tool.danger(given, context)
-    if any(access.way == "run" for access in accesses) or level in ("high", "critical"):
+    started = [access.what for access in accesses if access.way == "run"]
+    if started:
+        return _Part(
+            ASK, f"default: {tool.name} of danger {level}", f"{tool.name} would run, with nothing to hold it in: {started[0]}"
+        )
+    if level in ("high", "critical"):
         return _Part(ASK, f"default: {tool.name} of danger {level}", f"{tool.name} would do what nothing holds in.")
     return _Part(ALLOW, f"default: {tool.name}", f"{tool.name} touches nothing outside of the ledger by itself.")
 
@@ -265,6 +290,8 @@ class _Line:
         self.writable: list[str] = []
         # Files with secrets that the line names: whoever lets it pass lets it read them.
         self.secrets: list[str] = []
+        # Every file that the line was seen to read or write.
+        self.places: list[tuple[str, str]] = []
 
     def judgement(self) -> Judgement:
         level, why = danger.of_whole(self.line)
@@ -277,6 +304,10 @@ class _Line:
         if decided.decision == ALLOW:
             rules = list(dict.fromkeys(part.rule for part in parts))
             decided = replace(decided, rule="; ".join(rules[:5]))
+        network = self.means is not None and decided.decision != DENY and any(effect.network for _, effect in self.commands)
+        if network:
+            said = "Whoever lets it pass gives it the network." if decided.decision == ASK else "It has the network."
+            decided = replace(decided, reason=f"{decided.reason} {said}")
         return Judgement(
             decided.decision,
             decided.rule,
@@ -285,7 +316,8 @@ class _Line:
             self._record(),
             writable=tuple(dict.fromkeys([*(Path(path) for path in self.writable), *self.policy.opened()])),
             hosts=(),
-            network=any(effect.network for _, effect in self.commands),
+            network=network,
+            bound=_bound(parts, level, [*self.places, *(("network", "any") for _ in range(network))]),
         )
 
     def _parts(self, level: str, why: str) -> Iterator[_Part]:
@@ -315,8 +347,13 @@ class _Line:
         if not self.commands and not self.line.redirects:
             yield _Part(ASK if self.means is None else ALLOW, "default: nothing is run", "The line runs nothing.")
         needed = [(command, effect) for command, effect in self.commands if not (effect.neutral and effect.beyond is None)]
+        online = next((command for command, effect in self.commands if effect.network), None)
         for command, effect in needed:
-            yield self._allowed(command, effect)
+            part = self._allowed(command, effect)
+            yield part
+            if online is not None and part.decision == ALLOW and not part.named and effect.level == "medium":
+                reason = f"{shorten(command.text)} would have the network that {shorten(online.text)} is given."
+                yield _Part(ASK, "default: commands beside one that has the network", reason)
         if not needed and (self.commands or self.line.redirects):
             yield self._by_default("safe", "The line only goes about the shell itself.")
         if self.means is None and (race := self._moving()) is not None:
@@ -399,6 +436,7 @@ class _Line:
                 )
             written += effect.writes
             read += [*effect.reads, *self._mentioned(command)]
+        self.places += [*(("write", path) for path in written), *(("read", path) for path in read)]
         for path in dict.fromkeys(written):
             verdict = files.judged("write", path, self.context.workspace, self.policy, None, self.plane)
             if verdict.decision == ALLOW:
@@ -467,9 +505,9 @@ class _Line:
             if not command.words or not rule.matches_command(_plainly(command)):
                 continue
             if rule.exact and not command.assignments and not command.appended:
-                return _Part(ALLOW, str(rule), f"{rule.text} is {shown}.")
+                return _Part(ALLOW, str(rule), f"{rule.text} is {shown}.", named=True)
             if effect.beyond is None:
-                return _Part(ALLOW, str(rule), f"{rule.text} covers {shown}.")
+                return _Part(ALLOW, str(rule), f"{rule.text} covers {shown}.", named=True)
             beyond = (rule, effect.beyond)
         part = self._by_default(effect.level, f"{shown}: {effect.reason}.")
         if beyond is not None and part.decision != ALLOW:

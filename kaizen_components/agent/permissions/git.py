@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .line import HOLE, Word
 
@@ -46,9 +46,7 @@ _RUNS = (
     "filters",
 )
 # Long options that begin like one of those and are none.
-_FINE = frozenset(
-    "exclude exclude-standard exclude-per-directory exclude-from ext edit no-edit e signoff recurse force text include".split()
-)
+_FINE = frozenset("edit text".split())
 _RUNS_SHORT = {
     "grep": "O",
     "rebase": "xiS",
@@ -91,6 +89,9 @@ class Said:
     # What it moves away or removes although no commit knows it.
     moved: list[Word] = field(default_factory=list)
     removed: list[Word] = field(default_factory=list)
+    # What it may replace or remove by these names, and what it moves into the last of them.
+    entries: list[Word] = field(default_factory=list)
+    into: list[Word] = field(default_factory=list)
     # Its repository begins above the folder that it works in.
     above: bool = False
 
@@ -138,6 +139,7 @@ def judged(words: Sequence[Word], folders: tuple[str, ...]) -> Said:
         return said.high(f"git {name} can run anything")
     _options(said, name, rest)
     _unknown_to_commits(said, name, rest)
+    _destinations(said, name, rest)
     if said.beyond is None and name not in ("init", "clone", "version"):
         _in_repository(said, name)
     return said
@@ -155,14 +157,59 @@ def _unknown_to_commits(said: Said, name: str, words: Sequence[Word]) -> None:
         said.removed = [Word(".", ".", -1, -1)]
 
 
+# Calls that leave the files of the workspace alone, of commands that else may change any of them.
+_LEAVES = {
+    "checkout": re.compile(r"-[bB] [^- ]\S*"),
+    "switch": re.compile(r"-[cC] [^- ]\S*"),
+    "reset": re.compile(r"(?:(?:-q|--quiet|--soft|--mixed|-N)(?: |$))*(?:[^- ]\S*(?: |$))*"),
+    "stash": re.compile(r"(?:list|show|drop|clear)(?: .*)?"),
+    "clean": re.compile(r"(?:-n|--dry-run)(?: [^- ]\S*)*"),
+    "sparse-checkout": re.compile(r"list"),
+}
+_ANYTHING = frozenset(
+    "checkout switch restore reset merge rebase cherry-pick revert stash apply am clean sparse-checkout pull".split()
+)
+
+
+def _destinations(said: Said, name: str, words: Sequence[Word]) -> None:
+    """Where it writes by names that stand in its words, and whether it may write what none of them names."""
+    behind = next((at for at, word in enumerate(words) if word.text == "--"), len(words))
+    named = [word for at, word in enumerate(words) if at > behind or not word.text.startswith("-")]
+    if name in _ANYTHING:
+        leaves = _LEAVES.get(name)
+        if leaves is None or not leaves.fullmatch(" ".join(word.text for word in words)):
+            said.beyond = said.beyond or f"which files git {name} changes cannot be told"
+            said.entries = named if name in ("checkout", "restore", "reset", "stash", "clean") else []
+    elif name == "rm":
+        said.entries = said.removed = named
+        if any(word.pattern is not None or re.search(r"[*?\[:\\]", word.text) for word in named):
+            said.beyond = said.beyond or "which files git rm removes cannot be told"
+    elif name == "mv":
+        said.entries, said.into = named[:-1], named
+    elif name in ("worktree", "bundle"):
+        said.outputs = None if said.outputs is None else [*said.outputs, *named[1:]]
+    elif name == "init":
+        said.outputs = None if said.outputs is None else [*said.outputs, *named]
+    elif name == "clone":
+        # Without a name of its own it gets that of what it is made from.
+        made = [replace(word, text=re.sub(r"(?:/?\.git|\.bundle)?/*$", "", word.text).rpartition("/")[2]) for word in named]
+        own = [replace(word, text=word.text.rpartition(":")[2]) for word in made]
+        made = [word for word in (*made, *own) if word.text not in ("", ".", "..")]
+        said.outputs = None if said.outputs is None else [*said.outputs, *named[1:], *made]
+    elif name in ("update-ref", "symbolic-ref") and any(
+        re.match(r"HEAD$|refs/", word.text) is None for word in named[:1] or words[:1]
+    ):
+        said.high(f"git {name} writes a file that is no reference")
+
+
 def _not_texts(name: str, words: Sequence[Word]) -> list[Word]:
-    """The words that are no texts for people."""
+    """The words that are no texts for people. What begins with a dash may be an option whatever stands before it."""
     valued = _TEXTS.get(name, ())
     found: list[Word] = []
     skip = False
     for word in words:
         option = word.text.partition("=")[0]
-        if not skip and not (option in valued and "=" in word.text and option.startswith("--")):
+        if (not skip or word.text.startswith("-")) and not (option in valued and "=" in word.text and option.startswith("--")):
             found.append(word)
         skip = not skip and (word.text in valued or (name == "commit" and re.fullmatch(r"-[aqsv]*m", word.text) is not None))
     return found
@@ -173,8 +220,7 @@ def _options(said: Said, name: str, words: Sequence[Word]) -> None:
     outputs: list[Word] = []
     for at, word in enumerate(said.places):
         text = word.text
-        if text == "--":
-            break
+        # Not even behind --, which may be the value of an option.
         if text.startswith("--"):
             option, equals, value = text[2:].partition("=")
             if option and option not in _FINE and any(run.startswith(option) for run in _RUNS):
@@ -183,12 +229,12 @@ def _options(said: Said, name: str, words: Sequence[Word]) -> None:
             if name == "branch" and option.startswith("edit"):
                 said.high("it starts an editor")
                 return
-            if (option and "output".startswith(option)) or option == "output-directory":
+            if option and ("output".startswith(option) or "output-directory".startswith(option)):
                 if equals:
                     outputs.append(Word(value, word.raw, -1, -1))
                 elif at + 1 < len(said.places):
                     outputs.append(said.places[at + 1])
-        elif re.match(r"-[a-zA-Z]", text):
+        elif re.match(r"-.", text):
             run = set(_RUNS_SHORT.get(name, "")) & set(text[1:])
             if run:
                 said.high(f"git {name} -{min(run)} can run or write more")
@@ -196,7 +242,7 @@ def _options(said: Said, name: str, words: Sequence[Word]) -> None:
             if name in ("archive", "format-patch") and "o" in text[1:]:
                 value = text.partition("o")[2]
                 outputs += [Word(value, word.raw, -1, -1)] if value else said.places[at + 1 : at + 2]
-        elif re.match(r"[A-Za-z0-9+.-]+::", text):
+        if re.search(r"(?:^|=)[A-Za-z0-9+.-]+::", text):
             said.high("it names a way of transport that can run programs")
             return
     if any("%G" in word.text for word in words):
@@ -258,16 +304,18 @@ def _moved(said: Said) -> bool:
 
 
 def _in_repository(said: Said, name: str) -> None:
-    """Refuse a folder that looks like a repository itself: whoever could write its files could have git run anything."""
+    """Refuse a folder that looks like a repository itself, or like the half of one: whoever could write its files could have git run
+    anything."""
     for folder in said.folders:
         at = folder
         while True:
+            there = {part for part in ("HEAD", "commondir", "objects", "refs") if os.path.lexists(os.path.join(at, part))}  # noqa: PTH118
+            if "HEAD" in there and len(there) > 1:
+                said.high(f"{at} looks like a repository without a .git folder, whose settings any file tool could have written")
+                return
             if os.path.lexists(os.path.join(at, ".git")):  # noqa: PTH118
                 said.above = said.above or at != folder
                 break
-            if all(os.path.lexists(os.path.join(at, part)) for part in ("HEAD", "objects", "refs")):  # noqa: PTH118
-                said.high(f"{at} is a repository without a .git folder, whose settings any file tool could have written")
-                return
             if at == "/":
                 said.beyond = said.beyond or "there is no repository here yet"
                 return

@@ -106,6 +106,8 @@ class Rule:
     # Of a rule about commands: what the text of one has to be.
     command: Wildcard | None = None
     exact: bool = False
+    # Why it is there, where somebody said so.
+    reason: str | None = None
 
     def __str__(self) -> str:
         return f"{self.decision} {self.text} in {self.source}"
@@ -175,7 +177,11 @@ def parse(decision: str, text: Any, source: str, *, project: Path, home: Path) -
         from difflib import get_close_matches
 
         near = get_close_matches(tool, sorted(known), n=2, cutoff=0.6)
-        raise _invalid(text, source, f"there is no tool {tool!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+        raise _invalid(
+            text,
+            source,
+            f"there is no tool {tool!r}" + (f"; did you mean {' or '.join(near)}?" if near else "; N1 lists the tools"),
+        )
     if specifier is None:
         return Rule(decision, said, source, tool)
     specifier = specifier.strip()

@@ -13,8 +13,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,10 +55,14 @@ class Policy:
     # Folders besides the workspace in which the same is allowed as in it: absolute, links followed.
     directories: tuple[str, ...] = ()
     mode: str | None = None
+    # The file that names the mode.
+    mode_source: str | None = None
     # Whether a file says that the mode bypass is none here.
     without_bypass: bool = False
     # {"before": [{"tools", "command", "timeout", "source"}], "after": [...]}
     hooks: Mapping[str, tuple[dict[str, Any], ...]] = field(default_factory=lambda: {"before": (), "after": ()})
+    # The words of these commands, and of those of runners, that name files in the workspace or may: absolute, no link followed.
+    started: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
 
     @cached_property
@@ -73,6 +77,15 @@ class Policy:
             found = tuple(rule for rule in self.rules if rule.decision == decision and rule.names(tool, rule_names))
             self._by_tool[key] = found
         return found
+
+    def mode_in_force(self, asked: str) -> tuple[str, str | None]:
+        """(the mode that holds where a call or its run asks for one; the settings file that sets it, None where none does). Bypass holds only
+        where no file says otherwise."""
+        if asked == "bypass" and self.without_bypass:
+            asked = "default"
+        if asked != "default" or self.mode is None:
+            return asked, None
+        return self.mode, self.mode_source
 
     def reading(self, decision: str) -> tuple[Rule, ...]:
         return self.of(decision, "read_file", ("Read",))
@@ -116,6 +129,12 @@ class Policy:
         ]
         return tuple(path for path in dict.fromkeys(named) if path.exists())
 
+    def programs(self) -> tuple[str, ...]:
+        """The files that hooks and runners are made of, as far as the settings name them: as they are named, and where links lead to by now.
+        Folders are none: what is given one need not run what lies in it."""
+        files = [named for named in self.started if not os.path.isdir(named)]  # noqa: PTH112 - as below
+        return tuple(dict.fromkeys(path for named in files for path in (named, os.path.realpath(named))))
+
     def hidden(self, home: Path | None = None) -> tuple[Path, ...]:
         """What a program that is held in must not see: where keys lie, and what rules deny to read."""
         from .files import KEY_FOLDERS
@@ -125,8 +144,10 @@ class Policy:
         return tuple(path for path in dict.fromkeys([*at_home, *denied]) if path.exists())
 
     def record(self) -> list[dict[str, Any]]:
-        """Every rule with where it stands."""
-        return [{"decision": rule.decision, "rule": rule.text, "source": rule.source} for rule in self.rules]
+        """Every rule with where it stands, and why, where the plane knows."""
+        return [
+            {"decision": rule.decision, "rule": rule.text, "source": rule.source, "reason": rule.reason} for rule in self.rules
+        ]
 
 
 _cache: dict[Any, tuple[Any, Policy]] = {}
@@ -142,7 +163,7 @@ def load(workspace: Path, store: Store | None = None) -> Policy:
     stamps = tuple(_stamp(path) for path, _, _ in files)
     planned = _of_plane(store)
     key = (str(workspace), str(home))
-    said = (stamps, [(row["id"], row["decision"], row["rule"]) for row in planned])
+    said = (stamps, [(row["id"], row["decision"], row["rule"], row["reason"]) for row in planned])
     cached = _cache.get(key)
     if cached is not None and cached[0] == said:
         return cached[1]
@@ -188,8 +209,10 @@ def _merged(files: Sequence[tuple[Path, str, Path]], planned: list[dict[str, Any
     directories: list[str] = []
     hooks: dict[str, list[dict[str, Any]]] = {"before": [], "after": []}
     mode: str | None = None
+    mode_source: str | None = None
     without_bypass = False
     sources: list[str] = []
+    commands: list[Sequence[str]] = []
     for path, shown, project in files:
         said = _read(path, shown)
         if said is None:
@@ -202,6 +225,8 @@ def _merged(files: Sequence[tuple[Path, str, Path]], planned: list[dict[str, Any
             _refuse_unknown(permissions, _PERMISSIONS, shown)
             for event, entry in _hooks(said, shown):
                 hooks[event].append(entry)
+                commands.append(entry["command"])
+            commands += _of_runners(said)
         for decision in DECISIONS:
             for text in _texts(permissions, decision, shown):
                 # A pattern that begins nowhere in particular starts in the workspace, also where the user's file says it.
@@ -217,17 +242,53 @@ def _merged(files: Sequence[tuple[Path, str, Path]], planned: list[dict[str, Any
         if named is not None:
             if named not in MODES:
                 raise _invalid(shown, f"defaultMode is none of {', '.join(MODES)}")
-            mode = MODES[named]
+            mode, mode_source = MODES[named], shown
     for row in planned:
-        rules.append(parse(row["decision"], row["rule"], f"the plane ({row['id']})", project=workspace, home=home))
+        rule = parse(row["decision"], row["rule"], f"the plane ({row['id']})", project=workspace, home=home)
+        rules.append(replace(rule, reason=row["reason"]))
     return Policy(
         rules=tuple(rules),
         directories=tuple(dict.fromkeys(directories)),
         mode=mode,
+        mode_source=mode_source,
         without_bypass=without_bypass,
         hooks={event: tuple(entries) for event, entries in hooks.items()},
         sources=tuple(sources),
+        started=_started(commands, workspace),
     )
+
+
+def _of_runners(said: Mapping[str, Any]) -> Iterator[list[str]]:
+    """The commands of runners, as far as they are some: whoever starts a runner refuses others."""
+    runners = said.get("runners")
+    for entry in runners.values() if isinstance(runners, dict) else ():
+        command = entry.get("command") if isinstance(entry, dict) else None
+        if isinstance(command, list):
+            yield [word for word in command if isinstance(word, str)]
+
+
+_BETWEEN = re.compile(r"""[\s;|&()<>'"`=,:]+""")
+
+
+def _started(commands: Iterable[Sequence[str]], workspace: Path) -> tuple[str, ...]:
+    """Every word of some commands, and every part of one that a shell would take apart, as a file in the workspace, where it is one or could
+    be. They are started there. A program without a folder is looked for elsewhere; of `-m NAME` it is the module."""
+    found: dict[str, None] = {}
+    root = os.path.realpath(workspace)
+    for command in commands:
+        for at, word in enumerate(command):
+            names = {word, *_BETWEEN.split(word)} - {""}
+            if at == 0:
+                names = {name for name in names if "/" in name or os.sep in name}
+            elif command[at - 1] == "-m":
+                module = word.replace(".", "/")
+                names |= {f"{module}.py", f"{module}/__init__.py", f"{module}/__main__.py"}
+            for name in sorted(names):
+                if "\0" not in name and not name.startswith("-"):
+                    path = os.path.normpath(os.path.join(root, os.path.expanduser(name)))  # noqa: PTH111, PTH118
+                    if path != root:
+                        found[path] = None
+    return tuple(found)
 
 
 def _read(path: Path, shown: str) -> dict[str, Any] | None:

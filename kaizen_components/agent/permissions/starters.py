@@ -30,6 +30,15 @@ _VALUED = {
 }
 # Words of their own that come before the command.
 _OWN = {"timeout": 1, "chroot": 1, "flock": 1}
+# Long options whose value may be left out: what stands behind them is no value.
+_OPTIONAL = {"xargs": ("replace", "max-lines")}
+# What the tests and actions of find begin with; a word with a dash that is none of them may be an option of another find.
+_TESTS = re.compile(
+    r"-(?:[acm]?(?:min|time)|newer.*|i?name|i?path|i?wholename|i?regex|i?lname|x?type|size|empty|perm|user|group|uid|gid|nouser|nogroup|links|inum"
+    r"|samefile|fstype|maxdepth|mindepth|depth|mount|xdev|follow|prune|quit|print0?|printf|ls|fprint0?|fprintf|fls|exec|execdir|ok|okdir|delete|not"
+    r"|o|or|a|and|true|false|readable|writable|executable|used|daystart|regextype|warn|nowarn|noleaf|(?:no)?ignore_readdir_race|files0-from|context"
+    r"|-?help|-?version)"
+)
 
 
 def started(command: Command) -> list[Command | str] | None:
@@ -67,8 +76,11 @@ def _started(command: Command) -> list[Command | str] | None:
             while rest and re.match(r"[A-Za-z_]\w*=", rest[0].text):
                 rest = rest[1:]
         if name == "xargs":
-            replaced = any(word.text.startswith(("-I", "--replace", "-i")) for word in words)
+            before = words[1 : len(words) - len(rest)]
+            replaced = any(re.match(r"-[^-]*[Ii]|--replace", word.text) for word in before)
             if replaced:
+                if rest and any(marker in rest[0].text for word in before for marker in _markers(word.text)):
+                    raise Unjudged("which program xargs starts cannot be told")
                 rest = (rest[0], *(Word(HOLE, word.raw, word.start, word.end) for word in rest[1:])) if rest else rest
             return [replace(_inner(command, rest), appended=True, stdin=False)] if rest else None
         if name == "time":
@@ -117,6 +129,8 @@ def _behind_options(name: str, words: Sequence[Word]) -> tuple[Word, ...]:
         if text.startswith("--"):
             option, equals, _ = text[2:].partition("=")
             if option in long.split():
+                if not equals and option in _OPTIONAL.get(name, ()):
+                    raise Unjudged(f"{name} has the option --{option} without a value")
                 if not equals:
                     rest = rest[1:]
             elif option not in flags:
@@ -182,10 +196,22 @@ def _found(command: Command) -> list[Command | str] | None:
     roots = list(roots_of_find(command))
     found: list[Command | str] = []
     words = list(command.arguments)
+    ends = next((word.text for word in words[_leading(words) :] if _is_test(word.text)), "-print")
+    if ends not in ("(", "!") and not _TESTS.fullmatch(ends):
+        raise Unjudged("where find looks cannot be told")
     at = 0
     while at < len(words):
         if words[at].text in ("-exec", "-execdir", "-ok", "-okdir"):
-            end = next((n for n in range(at + 1, len(words)) if words[n].text in (";", "+")), None)
+            # A + ends it behind {} alone; anywhere else it is an argument.
+            plus = "+" if words[at].text.startswith("-exec") else None
+            end = next(
+                (
+                    n
+                    for n in range(at + 1, len(words))
+                    if words[n].text == ";" or (words[n].text == plus and words[n - 1].text == "{}")
+                ),
+                None,
+            )
             if end is None or end == at + 1:
                 raise Unjudged("find runs what cannot be told")
             inner: list[Word] = []
@@ -213,13 +239,42 @@ def _below(root: Word, name: str) -> Word:
     return Word(f"{root.text}/{name}", root.raw, root.start, root.end)
 
 
+def _leading(words: Sequence[Word]) -> int:
+    """How many words of find's are options that stand before the places."""
+    at = 0
+    while at < len(words):
+        text = words[at].text
+        if text == "--":
+            return at + 1
+        if text == "-D":
+            at += 2
+        elif text in ("-H", "-L", "-P") or text.startswith("-O"):
+            at += 1
+        else:
+            break
+    return at
+
+
+def _is_test(text: str) -> bool:
+    """Whether a word ends the places of find: a lone dash, a comma and a closing bracket are places."""
+    return (text.startswith("-") and len(text) > 1) or text in ("(", "!")
+
+
+def _markers(text: str) -> Iterator[str]:
+    """What a word before the program of xargs may say to be replaced."""
+    yield "{}"
+    if not text.startswith("-"):
+        yield text
+    for mark in ("I", "i", "="):
+        if value := text.partition(mark)[2]:
+            yield value
+
+
 def roots_of_find(command: Command) -> Iterator[Word]:
     """Where find looks: the words before its tests; else the current folder."""
     seen = False
-    for word in command.arguments:
-        if word.text in ("-H", "-L", "-P"):
-            continue
-        if word.text.startswith("-") or word.text in ("(", ")", "!", ","):
+    for word in command.arguments[_leading(command.arguments) :]:
+        if _is_test(word.text):
             break
         seen = True
         yield word

@@ -180,8 +180,11 @@ class Reading:
         if text[at : at + 1] == "(":
             raise Unjudged("a bracket stands in a word")
         bare = "".join(piece if not quoted else "\1" for piece, quoted in pieces)
-        if braces and re.search(r"\{[^{}]*(?:,|\.\.)", bare):
+        # Bash also takes braces as pairs that are none, as in {a},}: any three of these in a word may be an expansion.
+        if braces and re.search(r"\{.*(?:,|\.\.).*\}", bare, re.DOTALL):
             raise Unjudged("it holds a brace expansion")
+        if braces and text[start] == "{" and text[at : at + 1] in ("<", ">"):
+            raise Unjudged("a redirect sets a variable")
         if re.match(r"[A-Za-z_][A-Za-z0-9_]*\[", bare) and "=" in bare:
             raise Unjudged("it assigns to a part of a variable")
         said = "".join(piece for piece, _ in pieces)
