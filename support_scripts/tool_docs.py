@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 HEAD = """# Tools
@@ -17,7 +18,8 @@ python kaizen.py N6 --limit 5
 ```
 
 `N1 --json` gives the schemas in the form that models of OpenAI, Anthropic or MCP servers expect; `N3` tells what the gate would say of a call; `N5`
-shows a recorded call in full. From Python, in the folder of `kaizen.py` or with that folder in `PYTHONPATH`:
+shows a recorded call in full. Of large outputs and of diffs a file is kept; `N9 --days 30` deletes those of older calls, and their hashes
+stay. From Python, in the folder of `kaizen.py` or with that folder in `PYTHONPATH`:
 
 ```python
 from kaizen_components.agent import ToolRegistry
@@ -47,25 +49,41 @@ def document() -> str:
 
 
 def _tool(tool: Any) -> str:
+    from kaizen_components.agent.registry import EXAMPLES
+
     schema = tool.json_schema()
     lines = [f"### `{tool.name}`", "", tool.purpose(), ""]
     names = ", ".join(f"`{name}`" for name in tool.rule_names)
     lines += [f"Rules name it {names}.{' Reads only.' if tool.reads_only else ''}", ""]
-    properties = schema.get("properties", {})
-    if properties:
-        lines += ["| argument | type | default | what it is |", "|---|---|---|---|"]
-        required = set(schema.get("required", ()))
-        for name, field in properties.items():
-            default = "required" if name in required else _literal(field.get("default"))
-            lines.append(f"| `{name}` | {_type(field, schema)} | {default} | {_cell(field.get('description', ''))} |")
+    if schema.get("properties"):
+        lines += _fields(schema, schema)
+        for title, inner in schema.get("$defs", {}).items():
+            lines += ["", f"Each of {', '.join(_where(title, schema))} is an object:", "", *_fields(inner, schema)]
     else:
         lines.append("It takes no arguments.")
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", f"Example: `{json.dumps(EXAMPLES[tool.name])}`", ""])
+
+
+def _fields(schema: dict[str, Any], whole: dict[str, Any]) -> list[str]:
+    """The table of what an object holds."""
+    lines = ["| argument | type | default | what it is |", "|---|---|---|---|"]
+    required = set(schema.get("required", ()))
+    for name, field in schema["properties"].items():
+        default = "required" if name in required else _literal(field.get("default"))
+        lines.append(f"| `{name}` | {_type(field, whole)} | {default} | {_cell(field.get('description', ''))} |")
+    return lines
+
+
+def _where(title: str, whole: dict[str, Any]) -> list[str]:
+    """The fields that hold an object of a kind."""
+    objects = [whole, *whole["$defs"].values()]
+    fields = [(name, field) for one in objects for name, field in one["properties"].items()]
+    return [
+        f"`{name}`" for name, field in fields if f"#/$defs/{title}" in (field.get("$ref"), field.get("items", {}).get("$ref"))
+    ]
 
 
 def _literal(value: Any) -> str:
-    import json
-
     return "" if value is None else f"`{json.dumps(value, ensure_ascii=False)}`"
 
 

@@ -21,7 +21,7 @@ def add(store: Store, run_id: str, *, name: str | None = None, state: Any = None
     """Write down a checkpoint of an open run: its row. `state` is JSON, in which secrets are masked."""
     run = store.get("agent_run", run_id)
     if run["status"] != records.RUNNING:
-        raise runs.ended(run)
+        raise runs.ended(run, store)
     if events.deeper(state, events.DEEPEST):
         raise denial.JsonInvalid(field="state", reason=f"nested deeper than {events.DEEPEST} levels")
     last = store.list("agent_event", {"run_id": run_id}, limit=1, columns=("number",))
@@ -93,7 +93,7 @@ def resume(
         parent_run_id=parent_run_id or _open_parent(store, before),
         resumed_from=checkpoint_id,
         resumed_how="fork" if fork else "resume",
-        **_limits(before, used, limits or {}),
+        **_limits(before, used, limits or {}, f"T18 --id {checkpoint_id}{' --fork' if fork else ''}"),
     )
     run.runner = runner or run.runner
     run.mode = run.mode if mode is None else runs.narrower(run.mode, mode)
@@ -131,16 +131,22 @@ def _open_parent(store: Store, before: Row) -> str | None:
     return parent_id if parent["status"] == records.RUNNING and parent["interrupt"] is None else None
 
 
-def _limits(before: Row, used: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def _limits(before: Row, used: Mapping[str, Any], given: Mapping[str, Any], command: str) -> dict[str, Any]:
     """The limits of a run that goes on. One that leaves nothing is refused: the run could not begin."""
     found: dict[str, Any] = {}
+    spent: list[str] = []
     for name, limit in runs.LIMITS.items():
         if given.get(limit) is not None:
             found[limit] = given[limit]
         elif before[limit] is not None:
             found[limit] = max(round(before[limit] - used.get(name, 0), 12), 0)
             if found[limit] == 0:
-                refusal = runs.limit_reached(before, name)
-                refusal.required_action = f"Give it more: --{limit.replace('_', '-')} NUMBER"
-                raise refusal
+                spent.append(name)
+    if spent:
+        refusal = runs.limit_reached(before, spent[0])
+        # What was given stays given.
+        kept = {**before, **{limit: most for limit, most in given.items() if most is not None}}
+        names = [name for name, limit in runs.LIMITS.items() if name in spent or given.get(limit) is not None]
+        refusal.required_action = f"Give it more: python kaizen.py {command}{runs.given_again(kept, names)}"
+        raise refusal
     return found

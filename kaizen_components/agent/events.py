@@ -174,7 +174,7 @@ def add(store: Store, run_id: str, kind: str, data: Mapping[str, Any], tool_call
     """Write down an event; its row. In a unit of work. Refused where the run has ended, or its data is not what the type asks for."""
     run = store.get("agent_run", run_id)
     if run["status"] != records.RUNNING:
-        raise runs.ended(run)
+        raise runs.ended(run, store)
     judged = checked(kind, data)
     changes = _totals(store, run, kind, judged)
     masked, count = shown(judged)

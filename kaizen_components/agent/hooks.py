@@ -15,11 +15,14 @@ import copy
 import inspect
 import json
 import re
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ..fields import shorten
 
 Payload = dict[str, Any]
 Hook = Callable[[Payload], Any]
@@ -76,23 +79,28 @@ class Hooks:
         tools: str | None = None,
         timeout: float = TIMEOUT,
         cwd: Path | None = None,
+        source: str | None = None,
     ) -> None:
-        """Add a callable or a command line for `before` or `after`; `tools` is a regular expression that a tool's whole name has to match."""
+        """Add a callable or a command line for `before` or `after`; `tools` is a regular expression that a tool's whole name has to match,
+        `source` the file that it stands in."""
         if event not in ("before", "after"):
             raise ValueError(f"a hook is for before or after, not {event!r}")
         if callable(hook):
             name, ask = getattr(hook, "__qualname__", type(hook).__name__), hook
         else:
-            name, ask = hook[0], _command(list(hook), timeout, cwd)
+            name = shorten(shlex.join(hook), 200) + (f" ({source})" if source is not None else "")
+            ask = _command(name, list(hook), timeout, cwd)
         pattern = None if tools in (None, "", "*") else re.compile(tools)
         getattr(self, event).append(Registered(name, ask, pattern))
+
+    def of(self, event: str, tool: str) -> list[Registered]:
+        """Those that are for a tool, in the order in which they are asked."""
+        return [hook for hook in getattr(self, event) if hook.tools is None or hook.tools.fullmatch(tool)]
 
     def ask_before(self, payload: Payload) -> list[Said]:
         """Ask each in turn, the next with the input that the one before left; the first that denies ends it."""
         heard: list[Said] = []
-        for hook in self.before:
-            if hook.tools is not None and hook.tools.fullmatch(payload["tool_name"]) is None:
-                continue
+        for hook in self.of("before", payload["tool_name"]):
             said = _asked(hook, {**payload, "event": "before"})
             heard.append(said)
             if said.denied:
@@ -103,11 +111,7 @@ class Hooks:
 
     def tell_after(self, payload: Payload) -> list[Said]:
         """Tell each; what one says or how it fails changes nothing."""
-        return [
-            _asked(hook, {**payload, "event": "after"})
-            for hook in self.after
-            if hook.tools is None or hook.tools.fullmatch(payload["tool_name"])
-        ]
+        return [_asked(hook, {**payload, "event": "after"}) for hook in self.of("after", payload["tool_name"])]
 
 
 class _Failed(Exception):
@@ -127,7 +131,7 @@ def _asked(hook: Registered, payload: Payload) -> Said:
             answer = _awaited(answer)
         denied, message, given = _read(answer)
     except Exception as fault:
-        return Said(hook.name, True, f"the hook failed: {fault or type(fault).__name__}", None, took())
+        return Said(hook.name, True, f"the hook {hook.name} failed: {fault or type(fault).__name__}", None, took())
     return Said(hook.name, denied, message, given, took())
 
 
@@ -153,7 +157,7 @@ def _read(answer: Any) -> tuple[bool, str | None, Mapping[str, Any] | None]:
     return not go_on or decision == "deny", None if message is None else str(message), given
 
 
-def _command(argv: list[str], timeout: float, cwd: Path | None) -> Hook:
+def _command(name: str, argv: list[str], timeout: float, cwd: Path | None) -> Hook:
     """A command as a hook."""
 
     def ask(payload: Payload) -> Any:
@@ -164,7 +168,7 @@ def _command(argv: list[str], timeout: float, cwd: Path | None) -> Hook:
         if ended.timed_out:
             raise _Failed(f"no answer within {timeout:g} seconds")
         if ended.exit_code == 2:
-            return {"should_continue": False, "message": stderr or stdout or "exit code 2"}
+            return {"should_continue": False, "message": f"the hook {name} says: {stderr or stdout or 'exit code 2'}"}
         if ended.exit_code != 0:
             raise _Failed(stderr or f"exit code {ended.exit_code}")
         return json.loads(stdout) if stdout else None

@@ -28,7 +28,7 @@ from . import records, runs
 from .events import shown
 from .hooks import Hooks, Said
 from .permissions import Judgement
-from .registry import ToolRegistry
+from .registry import NATIVE, ToolRegistry, example
 from .tool import Access, Answer, Changed, Context, Outcome, Stop, Tool, ToolError, ToolResult
 
 if TYPE_CHECKING:
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 # A result up to this size stays with the caller alone; of a larger one a file is kept, up to MOST_KEPT bytes of it.
 LARGE, MOST_KEPT = 16_000, 10_000_000
 LONGEST_ERROR = 2_000
+# So often a call is judged while what it is judged by changes.
+MOST_JUDGED = 5
+# Where the record of a call that waits for an approval keeps what the approval is for.
+JUDGED = "judged_sha256"
 # Levels of arguments: no tool takes as many.
 DEEPEST = 50
 # Groups whose calls may take long: whoever asks the run to stop reaches them.
@@ -109,7 +113,10 @@ class Session:
             "reason": judgement.reason,
             "danger": judgement.danger,
             "mode": call.context.mode,
+            "mode_source": call.context.mode_source,
             "parsed": judgement.parsed,
+            "hooks": [hook.name for hook in call.named_hooks().of("before", name)],
+            "network": _has_network(call, judgement),
             "confinement": held.name if held is not None else None,
             "confinement_reason": held.reason if held is not None else None,
         }
@@ -117,7 +124,17 @@ class Session:
 
 def _arguments_refused(name: str, fault: ToolError) -> denial.ToolArguments:
     action = f"See what it takes: python kaizen.py N1 --tool {name}"
-    return denial.ToolArguments(action, tool=name, errors=fault.metadata["errors"], message=fault.message)
+    refusal = denial.ToolArguments(action, tool=name, errors=fault.metadata["errors"], message=fault.message)
+    refusal.example = example(name, "N3") if name in NATIVE else None
+    return refusal
+
+
+def _has_network(call: _Call, judgement: Judgement) -> bool | None:
+    """Whether a command would have the network; None for what is no command."""
+    if not tool_is_confined(call.tool):
+        return None
+    held = call.context.confinement
+    return judgement.decision != "deny" and (judgement.network or held is None or held.name == "unconfined")
 
 
 def tool_is_confined(tool: Tool) -> bool:
@@ -136,6 +153,10 @@ def arguments_hash(tool: str, arguments: Mapping[str, Any], *, cwd: str | None =
     return hashing.sha256(hashing.canonical(said))
 
 
+class _RulesChanged(Exception):
+    """The rules are others than those that a call was judged by."""
+
+
 class _Call:
     """One call on its way."""
 
@@ -145,25 +166,34 @@ class _Call:
         self.caller = session.store.call
         self.said: list[Said] = []
         self.approval: str | None = None
+        # What a person let pass, as _bound() has it, and how.
+        self.passed: tuple[str, str] | None = None
 
     def carried_out(self) -> ToolResult:
         run = self.run()
         given, fault = self._validated()
-        self.hooks = self._hooks()
+        self.hooks = self.named_hooks()
         if fault is None and self.hooks.before:
             given, fault = self._hooked(given)
+            # Hooks take their time: what holds now is what stands there now.
+            run = self.run()
         if fault is None:
             fault = self.unfit(given)
         if fault is not None:
             judgement = Judgement("deny", fault.metadata.pop("rule", "schema"), fault.message, "safe")
             return self._stopped(run, judgement, "denied", fault.kind, fault.message, fault.metadata)
-        judgement = self.judged(given)
-        if judgement.decision == "ask":
-            judgement = self._asked(judgement)
-        if judgement.decision != "allow":
-            status, kind = ("denied", "denied") if judgement.decision == "deny" else ("asked", "approval_required")
-            return self._stopped(run, judgement, status, judgement.error_kind or kind, judgement.reason, judgement.metadata)
-        return self._run(given, run, judgement)
+        for _ in range(MOST_JUDGED):
+            judgement = self._decided(given)
+            if judgement.decision != "allow":
+                status, kind = ("denied", "denied") if judgement.decision == "deny" else ("asked", "approval_required")
+                return self._stopped(run, judgement, status, judgement.error_kind or kind, judgement.reason, judgement.metadata)
+            try:
+                return self._run(given, run, judgement)
+            except _RulesChanged:
+                run = self.run()
+        message = "The rules change while this call is judged; call again."
+        judgement = Judgement("deny", "default: rules that change", message, "high")
+        return self._stopped(run, judgement, "denied", "rules_changed", message, {})
 
     # --- before ---------------------------------------------------------------------------------
 
@@ -182,7 +212,7 @@ class _Call:
             store.release()
         return run
 
-    def _hooks(self) -> Hooks:
+    def named_hooks(self) -> Hooks:
         """The session's hooks, then those that settings files name."""
         named = self.policy.hooks
         if not named["before"] and not named["after"]:
@@ -191,7 +221,8 @@ class _Call:
         hooks.before, hooks.after = [*self.session.hooks.before], [*self.session.hooks.after]
         for event, entries in named.items():
             for entry in entries:
-                hooks.add(event, entry["command"], tools=entry["tools"], timeout=entry["timeout"], cwd=self.session.workspace)
+                options = {name: entry[name] for name in ("tools", "timeout", "source")}
+                hooks.add(event, entry["command"], cwd=self.session.workspace, **options)
         return hooks
 
     def _hooked(self, given: Any) -> tuple[Any, ToolError | None]:
@@ -230,8 +261,6 @@ class _Call:
         }
 
     def _context(self, run: Row | None) -> Context:
-        from .permissions import gate
-
         session = self.session
         deadline = None
         if run is not None:
@@ -253,7 +282,7 @@ class _Call:
             session=session,
             deadline=deadline,
         )
-        context.mode = gate.mode_of(context, self.policy)
+        context.mode, context.mode_source = self.policy.mode_in_force(context.mode)
         return context
 
     def judged(self, given: Any) -> Judgement:
@@ -264,6 +293,23 @@ class _Call:
         if tool_is_confined(self.tool):
             self.context.confinement = confinement.available()
         return gate.authorize(self.tool, given, self.context, self.policy)
+
+    def _decided(self, given: Any) -> Judgement:
+        """What the gate says, or a person where it asks. It is judged once more then: what became another call meanwhile is asked about anew."""
+        judgement = self.judged(given)
+        for _ in range(MOST_JUDGED):
+            if judgement.decision != "ask":
+                self.approval = None
+                return judgement
+            bound = self._bound(judgement)
+            if self.passed is not None and self.passed[0] == bound:
+                return replace(judgement, decision="allow", rule=self.passed[1])
+            answer = self._asked(judgement)
+            if answer.decision != "allow":
+                return answer
+            self.passed = (bound, answer.rule)
+            judgement = self.judged(given)
+        return judgement
 
     def _asked(self, judgement: Judgement) -> Judgement:
         """Let a person decide: now, or by an approval that waits in the plane."""
@@ -284,22 +330,26 @@ class _Call:
         return judgement
 
     def _approval(self, judgement: Judgement) -> Row | None:
-        """An approval for exactly this call that is neither used nor expired. What the gate says of the call is what it said then: the same
-        words may mean another file by now."""
+        """An approval for exactly this call that is neither used nor expired. What the gate says of every part of the call is what it said
+        then, and of the same files: the same words may mean others by now."""
         where = {"arguments_sha256": self._hash(), "status": "granted"}
         store, now = self.session.store, clock.now()
-        said = (judgement.danger, _said(self._local(judgement.reason)) or None)
+        bound = self._bound(judgement)
         try:
             found = [
                 row for row in store.list("approval", where) if row["expires_at"] > now and row["run_id"] == self.session.run_id
             ]
             for row in reversed(found):
                 asked = store.get("tool_call", row["call_id"])
-                if (asked["danger"], asked["reason"]) == said:
+                if json.loads(asked["metadata_json"] or "{}").get(JUDGED) == bound:
                     return row
         finally:
             store.release()
         return None
+
+    def _bound(self, judgement: Judgement) -> str:
+        """SHA-256 of a call as it was judged: its arguments, and what the gate saw behind them."""
+        return hashing.sha256(json.dumps([self._hash(), judgement.bound], sort_keys=True))
 
     def _hash(self) -> str:
         """What an approval of this call is bound to."""
@@ -356,6 +406,8 @@ class _Call:
             "error_kind": kind,
             "error": _said(self._local(message))[:LONGEST_ERROR],
         }
+        if status == "asked":
+            said["metadata_json"] = json.dumps({JUDGED: self._bound(judgement)})
 
         def work() -> Result:
             return Result(id=store.add(records.ToolCall(**said))["id"])
@@ -375,9 +427,10 @@ class _Call:
     def _started(self, run: Row | None, judgement: Judgement) -> str:
         """Write down that the call begins, count it in its run and use up its approval: the call's id.
 
-        Whatever has changed meanwhile is seen here, under the lock: a run that ended, an approval that another call used.
+        Whatever has changed meanwhile is seen here, under the lock: a run that ended, an approval that another call used, rules.
         """
         from ..call import Result
+        from .permissions import settings
 
         store = self.session.store
         said = {
@@ -388,6 +441,8 @@ class _Call:
         }
 
         def work() -> Result:
+            if settings.load(self.session.workspace, store) != self.policy:
+                raise _RulesChanged
             if self.session.run_id is not None:
                 now = store.get("agent_run", self.session.run_id)
                 runs.refuse_more(now, store)
@@ -528,16 +583,58 @@ def _validated(tool: Tool, arguments: Mapping[str, Any]) -> tuple[Any, ToolError
         return tool.takes.model_validate(dict(arguments)), None
     except ValidationError as fault:
         errors = [
-            {"argument": ".".join(map(str, error["loc"])) or None, "message": error["msg"], "type": error["type"]}
-            for error in fault.errors(include_url=False, include_context=False, include_input=False)
+            {"argument": ".".join(map(str, error["loc"])) or None, "message": _in_words(error, tool), "type": error["type"]}
+            for error in fault.errors(include_url=False)
         ]
     unknown = [error["argument"] for error in errors if error["type"] == "extra_forbidden"]
     kind = "unknown_argument" if unknown else "bad_argument"
-    if unknown:
+    # Of what lies deeper the place says enough.
+    if any("." not in str(argument) for argument in unknown):
         message = f"{tool.name} has no argument {', '.join(map(repr, unknown))}; it takes {', '.join(tool.takes.model_fields) or 'none'}."
     else:
         message = "; ".join(f"{error['argument'] or 'arguments'}: {error['message']}" for error in errors)
     return None, ToolError(kind, message, errors=errors)
+
+
+# What is needed, by what a schema complains of; {} are the parts of its context.
+_NEEDED = {
+    "missing": "it is required",
+    "extra_forbidden": "there is no such field",
+    "string_type": "a text is needed",
+    "int_type": "a whole number is needed",
+    "bool_type": "true or false is needed",
+    "list_type": "a list is needed",
+    "literal_error": "one of {expected} is needed",
+    "string_too_short": "it is too short; characters needed: {min_length}",
+    "string_too_long": "it is too long; characters allowed: {max_length}",
+    "too_short": "it has too few entries; needed: {min_length}",
+    "too_long": "it has too many entries; allowed: {max_length}",
+    "greater_than_equal": "a number of {ge} or more is needed",
+    "less_than_equal": "a number of {le} or less is needed",
+}
+_KINDS = {
+    str: "a text",
+    bool: "true or false",
+    int: "a number",
+    float: "a decimal number",
+    list: "a list",
+    dict: "an object",
+    type(None): "null",
+}
+
+
+def _in_words(error: Mapping[str, Any], tool: Tool) -> str:
+    """What a schema complains of, in words for whoever called."""
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "model_type":
+        fields = tool.json_schema().get("$defs", {}).get(context["class_name"], {}).get("properties", {})
+        said = f"an object is needed, with {', '.join(fields)}" if fields else "an object is needed"
+    elif kind in _NEEDED:
+        said = _NEEDED[kind].format(**context)
+    else:
+        return str(error["msg"]).removeprefix("Value error, ")
+    given = _KINDS.get(type(error["input"]))
+    return f"{said}, not {given}" if kind.endswith("_type") and given is not None else said
 
 
 def _said(text: str) -> str:

@@ -53,6 +53,8 @@ EVENT_TYPES = (
 )
 # Of a tool call: what the gate stopped, what began and has not ended, what ended well, and what did not.
 CALL_STATUSES = ("denied", "asked", "started", "succeeded", "failed")
+# Of questions: done when answered.
+QUESTION_STATUSES = ("open", "done")
 
 Mode = Annotated[str, Vocabulary(*MODES)]
 Decision = Annotated[str, Vocabulary(*DECISIONS)]
@@ -199,7 +201,7 @@ class Question(Record, kind="question", table="questions", prefix="qn"):
     run_id: AgentRunRef | None = Field(None, index=True, description="The run")
     task_id: TaskRef | None = Field(None, description="The task it belongs to")
     call_id: ToolCallRef | None = Field(None, description="The call that asked")
-    status: Annotated[str, Vocabulary("open", "done")] = Field(
+    status: Annotated[str, Vocabulary(*QUESTION_STATUSES)] = Field(
         "open", flagged=False, index=True, description="open, or done when answered"
     )
 

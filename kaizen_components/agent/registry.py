@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import denial
+from ..fields import shorten
 from .tool import GROUPS, Tool, ToolResult
 
 if TYPE_CHECKING:
@@ -36,6 +39,38 @@ NATIVE: dict[str, tuple[str, str]] = {
     "task_output": ("process", "task_output:TaskOutput"),
 }
 
+# A call of each: what stands in the document, and in the refusal of one that it does not take.
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "read_file": {"path": "README.md", "limit": 5},
+    "write_file": {"path": "notes.txt", "content": "Found it.\n"},
+    "edit_file": {"path": "notes.txt", "old_string": "Found", "new_string": "Mended"},
+    "glob": {"pattern": "**/*.md"},
+    "grep": {"pattern": "TODO", "file_glob": "*.py"},
+    "list_directory": {"path": "."},
+    "file_exists": {"path": "README.md"},
+    "bash_command": {"command": "git status"},
+    "web_search": {"query": "SQLite write-ahead log", "num_results": 3},
+    "web_fetch": {"url": "https://example.org/"},
+    "task": {"prompt": "Look at the tests.", "subagent_type": "echo"},
+    "skill": {"skill": "release-notes"},
+    "todo_write": {"todos": [{"content": "Run the tests", "status": "in_progress", "activeForm": "Running the tests"}]},
+    "ask_user_question": {
+        "questions": [
+            {"question": "Which database?", "header": "Database", "options": [{"label": "SQLite"}, {"label": "PostgreSQL"}]}
+        ]
+    },
+    "notebook_edit": {"notebook_path": "study.ipynb", "cell_id": "cell-0", "new_source": "x = 2"},
+    "enter_plan_mode": {},
+    "exit_plan_mode": {"allowedPrompts": [{"tool": "Bash", "prompt": "run the tests"}]},
+    "kill_shell": {"shell_id": "SHELL_ID"},
+    "task_output": {"task_id": "SHELL_ID", "block": False},
+}
+
+
+def example(name: str, op: str = "N2") -> str:
+    """A call of a native tool, as it is typed."""
+    return f"python kaizen.py {op} --tool {name} --payload-json {shlex.quote(json.dumps(EXAMPLES[name]))}"
+
 
 def native(name: str) -> Tool:
     """A native tool by name. Raises DENIED_TOOL_UNKNOWN."""
@@ -53,7 +88,10 @@ def unknown(name: str, known: Iterable[str]) -> denial.ToolUnknown:
     named = [tool for tool in known if tool in NATIVE and name in native(tool).rule_names[:1]]
     near = named or get_close_matches(name.lower(), [*known], n=3, cutoff=0.5)
     return denial.ToolUnknown(
-        f"Did you mean {' or '.join(near)}?" if near else "List the tools: python kaizen.py N1", tool=name, nearest=near
+        f"Did you mean {' or '.join(near)}?" if near else "List the tools: python kaizen.py N1",
+        message=f"There is no tool {shorten(name)!r}.",
+        tool=name,
+        nearest=near,
     )
 
 
@@ -71,7 +109,12 @@ class ToolRegistry:
         """Add the native tools of some groups (default: of all seven); how many. Raises DENIED_TOOL_GROUP_UNKNOWN."""
         for category in categories or ():
             if category not in GROUPS:
-                raise denial.ToolGroupUnknown(group=category, groups=list(GROUPS))
+                raise denial.ToolGroupUnknown(
+                    f"Use one of: {', '.join(GROUPS)}.",
+                    message=f"There is no group of tools {shorten(str(category))!r}.",
+                    group=category,
+                    groups=list(GROUPS),
+                )
         names = [name for name, (group, _) in NATIVE.items() if categories is None or group in categories]
         for name in names:
             self.register(native(name))
@@ -105,7 +148,15 @@ class ToolRegistry:
     def get(self, name: str) -> Tool:
         """A tool by name. Raises DENIED_TOOL_UNKNOWN."""
         if name not in self._tools:
-            raise unknown(name, self._tools)
+            if name not in NATIVE:
+                raise unknown(name, self._tools)
+            group = NATIVE[name][0]
+            raise denial.ToolUnknown(
+                f"Add its group: register_defaults([{group!r}]), or all of them: register_defaults().",
+                message=f"The tool {name!r} is not in this registry: its group, {group}, was not registered.",
+                tool=name,
+                group=group,
+            )
         return self._tools[name]
 
     def names(self) -> list[str]:

@@ -41,6 +41,8 @@ ENDING = {"max_cycles": "max_cycles", "max_wall_ms": "timeout"}
 WIDTH = ("deny-all", "plan", "default", "accept-edits", "bypass")
 # Endings that also end the children that are still open: whoever stops a run, or whose time is over, stops what it began.
 CASCADING = ("interrupted", "timeout")
+# Endings that say of a run that it did what it was for.
+SUCCESSES = ("completed", "unverified")
 # Seconds between two looks at whether somebody asked a run to stop, and the longest without a look at the run itself.
 LOOK, RARELY = 0.05, 5.0
 
@@ -100,10 +102,10 @@ def left(store: Store, run: Row) -> dict[str, Any]:
 def refuse_more(run: Row, store: Store | None = None) -> None:
     """Refuse a further tool call of a run that has ended, was asked to stop, or whose next call would break a limit; with a
     store, also of a run one of whose ancestors is in such a case. Raises RunEnded, RunInterrupted, RunLimit."""
-    _refuse_stopped(run)
+    _refuse_stopped(run, store)
     lineage = [run] if store is None else [run, *ancestors(store, run)]
     for one in lineage[1:]:
-        _refuse_stopped(one)
+        _refuse_stopped(one, store)
     for one in lineage:
         remaining = left(store, one) if store is not None else _left_alone(one)
         for name in ("wall_ms", "calls", "tool_ms", "cost_usd"):
@@ -129,13 +131,39 @@ def refuse_cycle(run: Row, step: int, store: Store) -> None:
             raise limit_reached(one, "cycles", asked=step)
 
 
+def overdrawn(store: Store, run: Row) -> str | None:
+    """What a run has used more of than it may, itself or through its children: wall_ms, calls, tool_ms, cycles or cost_usd; None where
+    it kept within its limits. To have used up all of one is to keep within it."""
+    limited = [name for name in ("wall_ms", "calls", "tool_ms", "cycles", "cost_usd") if run[LIMITS[name]] is not None]
+    totals = used(store, run) if limited else {}
+    return next((name for name in limited if totals[name] > run[LIMITS[name]]), None)
+
+
+def ending_of(store: Store, run: Row) -> str | None:
+    """How an open run has to end that was asked to stop or went over a limit; None for one that may end completed."""
+    if run["interrupt"] is not None:
+        return "interrupted"
+    name = overdrawn(store, run)
+    return None if name is None else ENDING.get(LIMITS[name], "budget_exceeded")
+
+
+def given_again(run: Row, names: Sequence[str]) -> str:
+    """Flags of T18 that give a run that goes on as much as this one had, of what is named."""
+    flags = [(LIMITS[name].replace("_", "-"), run[LIMITS[name]]) for name in names]
+    return "".join(f" --{flag} {_plain(most) if most else 'NUMBER'}" for flag, most in flags)
+
+
+def _plain(number: float) -> str:
+    return f"{number:.12g}" if isinstance(number, float) else str(number)
+
+
 def limit_reached(run: Row, name: str, **detail: Any) -> denial.RunLimit:
     """The refusal of what would break a limit."""
     limit = LIMITS[name]
     ending = ENDING.get(limit, "budget_exceeded")
     return denial.RunLimit(
         f"Finalize it: python kaizen.py T8 --id {run['id']} --status {ending} --reason TEXT",
-        message=f"The run has used up what it may: {limit.replace('_', '-')} is {run[limit]:g}.",
+        message=f"The run has used up what it may: {limit.replace('_', '-')} is {_plain(run[limit])}.",
         id=run["id"],
         limit=limit,
         allowed=run[limit],
@@ -160,29 +188,40 @@ def _left_alone(run: Row) -> dict[str, Any]:
     return {name: max(round(most - totals[name], 12), 0) for name, most in limited.items()}
 
 
-def ended(run: Row) -> denial.RunEnded:
-    """The refusal of what a run that has ended does not take: it says how to go on."""
+def ended(run: Row, store: Store | None = None) -> denial.RunEnded:
+    """The refusal of what a run that has ended does not take: it says how to go on, with new limits where none of the old are left."""
     another = "start another run: python kaizen.py T5 --summary TEXT"
     checkpoint = run["checkpoint_id"]
     if checkpoint is None:
         action = f"It left no checkpoint (T17) that T18 could go on from; {another}"
     else:
         fork = " --fork" if run["status"] == "completed" else ""
-        action = f"Go on from its last checkpoint: python kaizen.py T18 --id {checkpoint}{fork}; or {another}"
+        remaining = left(store, run) if store is not None else _left_alone(run)
+        more = given_again(run, [name for name, rest in remaining.items() if rest == 0])
+        action = f"Go on from its last checkpoint: python kaizen.py T18 --id {checkpoint}{fork}{more}; or {another}"
     return denial.RunEnded(action, id=run["id"], run_status=run["status"], checkpoint_id=checkpoint)
 
 
-def _refuse_stopped(run: Row) -> None:
+def _refuse_stopped(run: Row, store: Store | None = None) -> None:
     if run["status"] != records.RUNNING:
-        raise ended(run)
+        raise ended(run, store)
     if run["interrupt"] is not None:
         raise denial.RunInterrupted(
             f"Finalize it: python kaizen.py T8 --id {run['id']} --status interrupted --reason TEXT",
             id=run["id"],
+            ending="interrupted",
             how=run["interrupt"],
             reason=run["interrupt_reason"],
             checkpoint_id=run["checkpoint_id"],
         )
+
+
+def _refuse_success(store: Store, run: Row) -> None:
+    """Refuse to say of a run that it did what it was for, where it was asked to stop or went over a limit."""
+    _refuse_stopped(run, store)
+    name = overdrawn(store, run)
+    if name is not None:
+        raise limit_reached(run, name)
 
 
 def narrower(one: str, other: str) -> str:
@@ -213,7 +252,7 @@ def start(store: Store, run: records.AgentRun) -> Row:
         parent = store.get("agent_run", run.parent_run_id)
         lineage = [parent, *ancestors(store, parent)]
         for one in lineage:
-            _refuse_stopped(one)
+            _refuse_stopped(one, store)
             _clip(run, one, left(store, one))
         run.mode = narrower(run.mode, parent["mode"])
         run.task_id = run.task_id or parent["task_id"]
@@ -320,15 +359,18 @@ def finish(
 ) -> tuple[Row, list[Row]]:
     """End a run, once: (its row, the rows of the children that ended with it).
 
-    `completed` rests on observed proofs (see refuse_unproved); with `unverified` it ends as unverified instead. A child that is open
+    `completed` rests on observed proofs (see refuse_unproved); with `unverified` it ends as unverified instead. A run that was asked to
+    stop or went over a limit ends as neither: RunInterrupted, RunLimit say as what. A child that is open
     keeps its parent open; but interrupted and timeout end the open descendants in the same way, first.
     """
     run = store.get("agent_run", run_id)
     if run["status"] != records.RUNNING:
-        raise ended(run)
+        raise ended(run, store)
     proofs = list(dict.fromkeys(proof_ids))
     if status == "completed" and unverified:
         status = "unverified"
+    if status in SUCCESSES:
+        _refuse_success(store, run)
     if status == "completed":
         refuse_unproved(store, run, proofs)
     for proof_id in proofs:

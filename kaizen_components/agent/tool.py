@@ -6,6 +6,7 @@ records nothing: permissions/ decides, managed.py records.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -155,6 +156,8 @@ class Context:
     task_id: str | None = None
     call_id: str | None = None
     mode: str = "default"
+    # The settings file that sets the mode, where neither the call nor its run does.
+    mode_source: str | None = None
     # Folders besides the workspace that rules opened for writing.
     writable: tuple[Path, ...] = ()
     # What a program must not write although it lies in what it may, and what it must not see, where rules say so.
@@ -213,6 +216,18 @@ class Tool:
     def run(self, given: Any, context: Context) -> Outcome:
         """Do it. Raises ToolError."""
         raise NotImplementedError
+
+    def told(self, output: Any, metadata: Mapping[str, Any]) -> str:
+        """What it answered, as a person reads it; programs get the output as it is."""
+        if not isinstance(output, Mapping):
+            return (
+                output if isinstance(output, str) else "" if output is None else json.dumps(output, indent=2, ensure_ascii=False)
+            )
+        values = {name: value for name, value in output.items() if value is not None}
+        return "\n".join(
+            f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+            for name, value in values.items()
+        )
 
     @classmethod
     def purpose(cls) -> str:

@@ -88,7 +88,7 @@ def danger_of_writing(text: str, context: Context) -> str:
     from .permissions import files
 
     path = resolved(text, context)
-    if files.guarded(str(path), os.path.realpath(context.workspace)):
+    if files.guarded(str(path), os.path.realpath(context.workspace), context.policy):
         return "high"
     return "medium" if os.path.lexists(path) else "low"
 

@@ -69,11 +69,30 @@ def agent_run_start(run: records.AgentRun, store: Store) -> Result:
     """
     row = runs.start(store, run)
     limits = {limit: row[limit] for limit in runs.LIMITS.values() if row[limit] is not None}
-    return lifecycle.written(row, mode=row["mode"], limits=limits, started_at=row["started_at"])
+    mode, source = _mode_in_force(row, store)
+    more = {} if source is None else {"mode_source": source}
+    return lifecycle.written(row, mode=mode, **more, limits=limits, started_at=row["started_at"])
+
+
+def _mode_in_force(run: Row, store: Store) -> tuple[str, str | None]:
+    """(the mode by which calls of a run are judged now, the settings file that sets it); of one that has ended, what it had."""
+    from ..agent.permissions import settings
+
+    if run["status"] != records.RUNNING:
+        return run["mode"], None
+    try:
+        return settings.load(store.plane.root.resolve(), store).mode_in_force(run["mode"])
+    except denial.Denial:
+        # With such settings no call is permitted; the run can be looked at all the same.
+        return run["mode"], None
 
 
 class RunWindow(listing(records.AgentRun, filters=("parent_run_id", "runner", "agent_type"))):
     """Runs, by what they are."""
+
+    status: Annotated[str, Vocabulary(records.RUNNING, *records.ENDINGS)] | None = Field(
+        None, description="Only records with this status"
+    )
 
 
 @op("T15", "agent-run-list", keywords="agents runs executions running show", example="--status running --limit 5")
@@ -109,12 +128,15 @@ def agent_event_add(given: EventInput, store: Store) -> Result:
     thinking (content), message (content), tool_use (tool_name, input), tool_result (tool_name, result), subagent_spawn
     (subagent_type), cost_update (cost_usd: the total so far, which never falls), progress (step, total: the step is the
     cycle, judged by --max-cycles), completed (cycles, total_cost_usd), error (error). Secrets are masked. A run that has
-    ended takes no more. The answer says when the run was asked to stop.
+    ended takes no more. One that was asked to stop, or went over a limit, still takes events: they say what happened. The
+    answer then says how it has to end (ending).
     """
     data = parse_json(given.payload_json, "payload_json")
     row = events.add(store, given.run_id, given.type, data, given.tool_call_id)
     run = store.get("agent_run", given.run_id)
     more = {} if run["interrupt"] is None else {"interrupt": run["interrupt"], "interrupt_reason": run["interrupt_reason"]}
+    ending = runs.ending_of(store, run)
+    more.update({} if ending is None else {"ending": ending})
     return lifecycle.written(row, run_id=given.run_id, number=row["number"], type=given.type, masked=row["masked"], **more)
 
 
@@ -164,16 +186,21 @@ def _inspected(wanted: RunView, store: Store) -> Result:
     store.warn_of_drift()
     run = store.get("agent_run", wanted.id)
     limit = None if (wanted.limit or 0) < 0 else wanted.limit or 20
+    mode, source = _mode_in_force(run, store)
     of_run = {"run_id": run["id"]}
     calls = store.list("tool_call", of_run, limit=limit, columns=CALLS)[::-1]
     waiting = store.list("question", {**of_run, "status": "open"}, order="created_seq")
+    # The record has the number of events from its end on.
+    event_count = store.count("agent_event", of_run)
     result = Result(
-        run=run,
+        run={**run, "events": event_count},
+        mode=mode,
+        mode_source=source,
         carried=runs.carried(store, run),
         used=runs.used(store, run),
         left=runs.left(store, run),
         events=_events(wanted, limit, store),
-        event_count=store.count("agent_event", of_run),
+        event_count=event_count,
         calls=[
             {name: value for name, value in {**call, "state": runs.state_of(call)}.items() if name != "process"} for call in calls
         ],
@@ -194,10 +221,15 @@ def _page(shown: Result, width: int) -> str:
     run = shown["run"]
     status = run["status"] if shown["carried"] is None else f"{run['status']}, {shown['carried'].replace('_', ' ')}"
     lines = [f"{run['id']}  {status}  {run['summary']}"]
-    lines += [f"  {name}: {run[name]}" for name in PAGE if run[name] not in (None, "")]
+    mode = shown["mode"] if shown["mode_source"] is None else f"{shown['mode']} (by {shown['mode_source']})"
+    lines += [
+        f"  {name}: {value}" for name, value in ((name, {**run, "mode": mode}[name]) for name in PAGE) if value not in (None, "")
+    ]
     for name, limit in runs.LIMITS.items():
         most = "" if run[limit] is None else f" of {_number(run[limit])}"
-        lines.append(f"  {name}: {_number(shown['used'][name])}{most}")
+        # A call that was asked about or denied did not begin, and counts for no limit.
+        label = "calls begun" if name == "calls" else name
+        lines.append(f"  {label}: {_number(shown['used'][name])}{most}")
     if shown["never_finished"]:
         lines.append(f"  never finished: {', '.join(shown['never_finished'])}")
     lines += _part("Events", shown["events"], shown["event_count"], _event_line)
@@ -345,8 +377,9 @@ def agent_run_finalize(given: Finish, store: Store) -> Result:
 
     completed needs at least one --proof-id, each a proof that Kaizen observed (Q11) and that passed, made after the run
     began, not retired, and of no other task than the run's. With --unverified in place of a proof it ends as unverified.
-    A child that is open keeps its parent open; but interrupted and timeout end the open children in the same way. A run
-    that has ended takes no more events and no more calls.
+    A run that was asked to stop, or used more than a limit allows, ends neither as completed nor as unverified; the refusal
+    says as what. A child that is open keeps its parent open; but interrupted and timeout end the open children in the same
+    way. A run that has ended takes no more events and no more calls.
     """
     if given.unverified and given.proof_id:
         raise denial.FlagConflict(

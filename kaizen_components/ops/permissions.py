@@ -1,5 +1,6 @@
 """Permissions: what would be said of a call, and the rules of this plane."""
 
+import shlex
 from typing import Annotated, ClassVar
 
 from .. import denial
@@ -45,13 +46,16 @@ def permission_explain(wanted: CallToExplain, store: Store) -> Result:
 
 def _explained(said: Result) -> str:
     """The judgement for a person."""
-    lines = [f"{said['decision']}  {said['rule']}", said["reason"], f"danger: {said['danger']}, mode: {said['mode']}"]
+    by = f" (by {said['mode_source']})" if said["mode_source"] else ""
+    lines = [f"{said['decision']}  {said['rule']}", said["reason"], f"danger: {said['danger']}, mode: {said['mode']}{by}"]
     if said["confinement"]:
         why = f" ({said['confinement_reason']})" if said["confinement_reason"] else ""
         lines.append(f"held in by: {'nothing' if said['confinement'] == 'unconfined' else said['confinement']}{why}")
+        lines.append(f"network: {'yes' if said['network'] else 'no'}")
     lines += [
         f"  {command['danger']:<9} {command['text']}  ({command['reason']})" for command in said["parsed"].get("commands", ())
     ]
+    lines += [f"  asked before it: hook {name}" for name in said["hooks"]]
     lines += [f"  cannot be judged: {reason}" for reason in said["parsed"].get("unjudged", ())]
     return "\n".join(lines)
 
@@ -101,7 +105,11 @@ def _listed(wanted: RuleChange, store: Store) -> Result:
         sources=list(policy.sources),
         default_mode=policy.mode,
         directories=list(policy.directories),
-        hooks=sum(len(entries) for entries in policy.hooks.values()),
+        hooks=[
+            {"event": event, "tools": entry["tools"], "command": entry["command"], "source": entry["source"]}
+            for event, entries in policy.hooks.items()
+            for entry in entries
+        ],
     )
     narrowed = wanted.rule is not None or wanted.decision is not None
     result.view = lambda width: _page(result, width, "No such rule; --action add makes one." if narrowed else "No rules.")
@@ -115,12 +123,15 @@ def _page(listed: Result, width: int, none: str) -> str:
     for rule in listed["rules"]:
         line, source = f"{rule['decision']:<5}  {rule['rule']:<{wide}}", rule["source"]
         lines += [f"{line}  {source}"] if len(line) + 2 + len(source) <= width else [line.rstrip(), f"         {source}"]
+        lines += [f"         {rule['reason']}"] if rule["reason"] else []
     lines = lines or [none]
     if listed["default_mode"] not in (None, "default"):
         lines.append(f"default mode: {listed['default_mode']}")
     lines += [f"further folder: {folder}" for folder in listed["directories"]]
-    if listed["hooks"]:
-        lines.append(f"hooks: {listed['hooks']}")
+    lines += [
+        f"hook {hook['event']} {hook['tools'] or 'every tool'}: {shlex.join(hook['command'])}  {hook['source']}"
+        for hook in listed["hooks"]
+    ]
     return "\n".join(lines)
 
 

@@ -1,10 +1,11 @@
 """Questions: what agents asked, and what people answered."""
 
 import json
+from typing import Annotated
 
 from .. import denial
 from ..agent import questions, records
-from ..fields import JsonObject, RawText, parse_json
+from ..fields import JsonObject, RawText, Vocabulary, parse_json
 from ..op import Result, op
 from ..record import Field, Input
 from ..store import Store
@@ -42,6 +43,10 @@ def question_answer(given: Answer, store: Store) -> Result:
 
 class QuestionWindow(listing(records.Question, filters=("run_id",))):
     """Questions, by where they stand."""
+
+    status: Annotated[str, Vocabulary(*records.QUESTION_STATUSES)] | None = Field(
+        None, description="Only records with this status"
+    )
 
 
 @op("N11", "question-list", keywords="questions ask user waiting open unanswered show", example="--status open")

@@ -22,7 +22,7 @@ def skill_list(wanted: SkillChoice, store: Store) -> Result:
     """List the skills that the tool `skill` finds, with the SHA-256 of all files of each; --pin keeps the hashes.
 
     They lie in .kaizen/skills, .claude/skills and .agents/skills of the project, then of the user's home; the first of a name
-    counts. `pinned` says same, changed or no. One that cannot be used is listed with its fault.
+    counts. `pinned` says yes, changed or no. One that cannot be used is listed with its fault.
     """
     root = store.plane.root
     found = [(name, folder) for name, folder in skills.found(root) if not wanted.name or name in wanted.name]
@@ -40,7 +40,7 @@ def skill_list(wanted: SkillChoice, store: Store) -> Result:
         result["pinned"] = [skill.name for skill in usable]
         for record in records:
             if record["name"] in result["pinned"]:
-                record["pinned"] = "same"
+                record["pinned"] = "yes"
     return result
 
 
@@ -61,5 +61,5 @@ def _record(name: str, path: str, skill: skills.Skill | skills.SkillFault, pin: 
         "files": len(skill.files),
         "bytes": sum(file["bytes"] for file in skill.files),
         "sha256": skill.sha256,
-        "pinned": "no" if pin is None else "same" if pin == skill.sha256 else "changed",
+        "pinned": "no" if pin is None else "yes" if pin == skill.sha256 else "changed",
     }

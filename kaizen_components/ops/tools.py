@@ -129,18 +129,28 @@ def tool_run(wanted: ToolToRun, store: Store) -> Result:
     you are asked. N8 approves a call that waits, once, for exactly its arguments: then repeat it. A tool that fails is
     a finding with exit code 1.
     """
+    from ..agent.registry import NATIVE, example
+
+    try:
+        return _called(wanted, store)
+    except denial.Denial as refusal:
+        refusal.example = example(wanted.tool) if wanted.tool in NATIVE else None
+        raise
+
+
+def _called(wanted: ToolToRun, store: Store) -> Result:
     from ..agent import questions
 
     first = store.perform(store.call, lambda: _refuse_early(wanted, store))
     if first.get("replayed"):
-        return _replayed(first, store)
+        return _replayed(first, wanted.tool, store)
     session = session_of(store, wanted.run_id, wanted.task_id, wanted.mode, wanted.cwd, tuple(wanted.environment or ()))
     session.approve = _at_terminal()
     session.ask = questions.at_terminal if questions.has_terminal() else None
     arguments = parse_json(wanted.payload_json, "payload_json") if wanted.payload_json else {}
     answer = session.call(wanted.tool, arguments, event_id=wanted.event_id)
     if answer.success or answer.decision == "allow":
-        return _answered(answer)
+        return _answered(answer, wanted.tool)
     raise _refused(answer, wanted)
 
 
@@ -200,21 +210,25 @@ def _at_terminal() -> Any:
     return ask
 
 
-def _answered(answer: Any) -> Result:
+def _answered(answer: Any, tool: str) -> Result:
     """What the tool answered; a failure is a finding."""
     result = Result(finding=not answer.success, **{**answer.to_dict(), **answer.receipt})
-    result.view = lambda width: _shown(result)
+    result.view = lambda width: _shown(result, tool)
     return result
 
 
-def _shown(result: Result) -> str:
-    """How it went, for a person. The output, and what went wrong, are printed before it as they are: no line is broken, no tab replaced."""
+def _shown(result: Result, tool: str) -> str:
+    """How it went, for a person, in the word of its record. The output, and what went wrong, are printed before it as they are: no line is
+    broken, no tab replaced."""
+    from ..agent.registry import native
+
     given, told = result["output"], result["metadata"]
     is_cut = bool(told.get("truncated"))
     if isinstance(given, Mapping) and set(given) >= {"stdout", "stderr"}:
         is_cut = is_cut or any((given.get("truncated") or {}).values())
         given = f"{given['stdout']}{given['stderr']}"
-    text = given if isinstance(given, str) else "" if given is None else json.dumps(given, indent=2, ensure_ascii=False)
+    # What was read from a file that kept it is text, whatever it was.
+    text = given if isinstance(given, str) else "" if given is None else native(tool).told(given, told)
     said = "" if result["success"] else str(result["error"] or "")
     if said and text.strip() and text.strip() in said:
         text = ""
@@ -229,16 +243,16 @@ def _shown(result: Result) -> str:
         if block:
             output.text(output.clean(block))
             output.text("")
-    return f"{result['call_id']}  {'done' if result['success'] else 'failed'}, {result['duration_ms']} ms"
+    return f"{result['call_id']}  {'succeeded' if result['success'] else 'failed'}, {result['duration_ms']} ms"
 
 
-def _replayed(result: Result, store: Store) -> Result:
+def _replayed(result: Result, tool: str, store: Store) -> Result:
     """The answer to an earlier call with this key; a large output is read from what was kept of it."""
     blob = result.pop("result_blob", None)
     if blob is not None:
         path = store.plane.blobs / blob
         result["output"] = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
-    result.view = lambda width: _shown(result)
+    result.view = lambda width: _shown(result, tool)
     return result
 
 
@@ -263,19 +277,30 @@ def _refused(answer: Any, wanted: ToolToRun) -> denial.Denial:
         )
     if answer.decision == "ask":
         return denial.ApprovalRequired(
-            f"A person approves it, once, for exactly these arguments: python kaizen.py N8 --id {answer.call_id}; then repeat the call.",
+            f"A person looks at it in full, python kaizen.py N5 --id {answer.call_id}, and approves it, once, for exactly these arguments:"
+            f" python kaizen.py N8 --id {answer.call_id}; then repeat the call.",
             **detail,
         )
-    return denial.PermissionDenied(_instead(answer), **detail)
+    return denial.PermissionDenied(_instead(answer, wanted), **detail)
 
 
-def _instead(answer: Any) -> str:
+def _instead(answer: Any, wanted: ToolToRun) -> str:
     """What there is to type after a denial."""
     rule = str(answer.rule or "")
+    source, elsewhere = answer.metadata.get("mode_source"), 'python kaizen.py T5 --summary "The work." --mode accept-edits'
+    if rule.startswith("mode ") and source is not None:
+        return f"A person changes permissions.defaultMode in {source}, or passes --mode accept-edits, or starts a run with it: {elsewhere}"
+    if rule.startswith("mode ") and wanted.mode in ("plan", "deny-all"):
+        return f"Call without --mode {wanted.mode}."
     if rule == "mode plan":
-        return "Leave plan mode first, with the tool exit_plan_mode in the same run, or call without --mode plan."
+        return (
+            "Leave plan mode first, with the tool exit_plan_mode in the same run; a run that was started in it stays there, and what is"
+            f" planned is done in another: {elsewhere}"
+        )
+    if rule.startswith("hook "):
+        return "Do what the hook asks for, or mend it: python kaizen.py N4 lists the hooks, with the files that they stand in."
     if rule.startswith("mode "):
-        return "Call in another mode, with --mode default, or in a run of another mode: python kaizen.py T5 --summary TEXT"
+        return f"Call in a run of another mode: {elsewhere}"
     seen = f"See the call in full: python kaizen.py N5 --id {answer.call_id}"
     if "rule" in str(answer.error):
         return f"{seen}; a person may add the rule that the reason names: python kaizen.py N4 --action add --decision allow --rule RULE"
@@ -297,14 +322,29 @@ class Approving(Input):
     "N8",
     "call-approve",
     writes=True,
-    keywords="approve permission ask allow once call",
+    keywords="approve tool call permission ask allow once",
     example=f"{EXAMPLE} --minutes 5",
 )
 def call_approve(wanted: Approving, store: Store) -> Result:
-    """Approve a call that the gate asked about: once, for exactly its arguments, for some minutes. For a person to decide."""
+    """Approve a call that the gate asked about: once, for exactly its arguments, for some minutes. For a person to decide.
+
+    The answer shows what was approved, with secrets masked; N5 shows it before. A call is approved once: as long as the
+    approval is not used and not over, the same is answered again; when it was used, the call has to be made again.
+    """
     call = store.get("tool_call", wanted.id)
     if call["status"] != "asked":
         raise denial.ApprovalNotAsked(id=wanted.id, call_status=call["status"], decision=call["decision"])
+    for row in approvals_of(call, store):
+        if row["status"] == "used":
+            raise denial.ApprovalNotAsked(
+                "Make the call again, to ask again; then approve that one.",
+                message=f"The call was approved already, and {row['used_by']} used that approval.",
+                id=wanted.id,
+                approval_id=row["id"],
+                used_by=row["used_by"],
+            )
+        if row["expires_at"] > clock.now():
+            return _approved(row, call, already=True)
     approval = Approval(
         call_id=wanted.id,
         tool=call["tool"],
@@ -315,8 +355,26 @@ def call_approve(wanted: Approving, store: Store) -> Result:
         used_by=None,
         status="granted",
     )
-    row = store.add(approval)
-    return lifecycle.written(row, tool=row["tool"], arguments_sha256=row["arguments_sha256"], expires_at=row["expires_at"])
+    return _approved(store.add(approval), call)
+
+
+def _approved(row: Row, call: Row, **more: Any) -> Result:
+    """What was approved, as far as a record shows it: secrets are masked."""
+    return lifecycle.written(
+        row,
+        tool=row["tool"],
+        arguments=json.loads(call["arguments_json"]),
+        danger=call["danger"],
+        asked_because=call["reason"],
+        arguments_sha256=row["arguments_sha256"],
+        expires_at=row["expires_at"],
+        **more,
+    )
+
+
+def approvals_of(call: Row, store: Store) -> list[Row]:
+    """The approvals that a call was given, newest first."""
+    return store.list("approval", {"arguments_sha256": call["arguments_sha256"], "call_id": call["id"]})
 
 
 # --- looking back ---------------------------------------------------------------------------------
@@ -330,9 +388,13 @@ class CallTarget(Target):
 
 @op("N5", "tool-inspect", keywords="tool call record evidence diff output", example=EXAMPLE)
 def tool_inspect(target: CallTarget, store: Store) -> Result:
-    """Show a tool call in full: arguments, decision and rule, confinement, outcome, and the diffs of files it changed."""
+    """Show a tool call in full: arguments, decision and rule, approvals, confinement, outcome, and the diffs of files it changed."""
     call = store.get("tool_call", target.id)
     result = Result(record=call, under_way=under_way(call), never_finished=never_finished(call))
+    if call["status"] == "asked":
+        result["approvals"] = [
+            {name: row[name] for name in ("id", "status", "expires_at", "used_by", "reason")} for row in approvals_of(call, store)
+        ]
     files = json.loads(call["files_json"] or "[]")
     result["diffs"] = [{"path": file["path"], "diff": _kept(store, file["diff"])} for file in files if file["diff"]]
     if target.output:
@@ -384,6 +446,11 @@ class CallListing(Listing):
 @op("N6", "tool-log", keywords="tool calls list history audit decisions", example="--decision deny --limit 5")
 def tool_log(wanted: CallListing, store: Store) -> Result:
     """List tool calls, newest first: what was called, what the gate said, how it ended."""
+    from ..agent.registry import NATIVE, unknown
+
+    # Programs have tools of their own; of one that was never called there is nothing to list.
+    if wanted.tool is not None and wanted.tool not in NATIVE and not store.count("tool_call", {"tool": wanted.tool}):
+        raise unknown(wanted.tool, NATIVE)
     return lifecycle.listed(ToolCall, LISTED, wanted, store)
 
 

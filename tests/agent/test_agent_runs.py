@@ -270,6 +270,47 @@ def test_what_a_run_that_has_ended_refuses_says_how_to_go_on(kz):
     assert f"T18 --id {checkpoint} --fork" in kz.denied("DENIED_RUN_ENDED", "T8", id=done, status="failed")["required_action"]
 
 
+def test_a_run_that_went_too_far_or_was_to_stop_does_not_end_well(kz):
+    for limit, used, ending in (
+        ({"max_cost_usd": 0.5}, {"cost_usd": 0.6}, "budget_exceeded"),
+        ({"max_tool_ms": 100}, {"tool_ms": 101}, "budget_exceeded"),
+        ({"max_cycles": 2}, {"cycles": 3}, "max_cycles"),
+        ({"max_wall_ms": 1}, {}, "timeout"),
+        ({}, {}, "interrupted"),
+    ):
+        run_id = start(kz, **limit)
+        time.sleep(0.005)
+        spend(run_id, **used)
+        if ending == "interrupted":
+            kz.ok("T16", id=run_id)
+        code = "DENIED_RUN_INTERRUPTED" if ending == "interrupted" else "DENIED_RUN_LIMIT"
+        for flags in (
+            {"status": "completed", "proof_id": proof(kz)},
+            {"status": "completed", "unverified": True},
+            {"status": "unverified"},
+        ):
+            refused = kz.denied(code, "T8", id=run_id, **flags)
+            assert refused["ending"] == ending and f"T8 --id {run_id} --status {ending}" in refused["required_action"]
+        told = kz.ok("T6", run_id=run_id, type="message", payload_json='{"content": "Late."}')
+        assert told["ending"] == ending
+        assert kz.ok("T8", id=run_id, status=ending)["run_status"] == ending
+
+
+def test_who_used_all_of_a_limit_kept_within_it(kz):
+    run_id = start(kz, max_calls=2, max_cost_usd=1)
+    spend(run_id, calls=2, cost_usd=1.0)
+    assert "ending" not in kz.ok("T6", run_id=run_id, type="message", payload_json='{"content": "Done."}')
+    assert kz.ok("T8", id=run_id, status="completed", proof_id=proof(kz))["run_status"] == "completed"
+
+
+def test_what_children_used_counts_when_a_run_ends(kz):
+    top = start(kz, max_cost_usd=1)
+    child = start(kz, parent_run_id=top)
+    kz.ok("T6", run_id=child, type="cost_update", payload_json='{"cost_usd": 1.5}')
+    kz.ok("T8", id=child, status="budget_exceeded")
+    assert kz.denied("DENIED_RUN_LIMIT", "T8", id=top, status="completed", proof_id=proof(kz))["limit"] == "max_cost_usd"
+
+
 def test_for_a_person_a_run_without_limits_says_so(kz):
     assert "Limits: none" in kz.ok("T5", summary="A run.", _text=True).stdout
     assert "Limits\n" in kz.ok("T5", summary="A run.", max_calls=3, _text=True).stdout
@@ -357,13 +398,24 @@ def test_a_run_shows_its_last_calls_in_order(kz):
     assert len(kz.ok("T7", id=run_id, limit=-1)["calls"]) == 4
 
 
+def test_a_run_says_once_how_many_events_it_has_and_which_calls_count(kz):
+    run = start(kz, max_calls=3)
+    kz.ok("T6", run_id=run, type="message", payload_json='{"content": "Found it."}')
+    kz("N2", run_id=run, tool="read_file", payload_json='{"path": "/root/.ssh/id_rsa"}')
+    shown = kz.ok("T7", id=run)
+    assert shown["run"]["events"] == shown["event_count"] == 1 and shown["run"]["calls"] == 0 and shown["call_count"] == 1
+    assert "  calls begun: 0 of 3" in kz("T7", id=run, _text=True).stdout.splitlines()
+    kz.ok("T8", id=run, status="failed")
+    assert kz.ok("T7", id=run)["run"]["events"] == 1
+
+
 def test_a_run_for_a_person_has_a_line_for_each_thing(kz):
     top = start(kz, max_calls=3)
     child = start(kz, parent_run_id=top)
     kz.ok("T6", run_id=top, type="message", payload_json='{"content": "Found\\nit."}')
     call = call_of(top, process="1 of another start")
     shown = kz("T7", id=top, _text=True).stdout.splitlines()
-    assert shown[0] == f"{top}  running  Repair the login." and "  calls: 0 of 3" in shown
+    assert shown[0] == f"{top}  running  Repair the login." and "  calls begun: 0 of 3" in shown
     assert "     1  message         Found it." in shown and f"  {child}  running  Repair the login." in shown
     assert f"  never finished: {call}" in shown and f"  {call}  bash_command  never_finished  allow  low" in shown
 

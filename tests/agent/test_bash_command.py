@@ -376,6 +376,25 @@ def test_where_a_place_cannot_be_kept_its_change_is_told(name, workspace, monkey
     assert outcome.metadata["protected_changed"] == [".claude/settings.json"]
 
 
+def test_a_change_with_its_time_put_back_is_told(workspace, monkeypatch):
+    means = _means("none", monkeypatch)
+    run("git init -q . && echo one > .git/hooks/u", workspace, means)
+    outcome = run(
+        "touch -r .git/hooks/u t; printf two > .git/hooks/u; echo >> .git/hooks/u; touch -r t .git/hooks/u", workspace, means
+    )
+    assert outcome.metadata["protected_changed"] == [".git/hooks/u"] and "protected_unseen" not in outcome.metadata
+
+
+def test_where_the_look_for_changes_ends_is_told(workspace, monkeypatch):
+    from kaizen_components.agent.tools import bash_command
+
+    means = _means("none", monkeypatch)
+    run("git init -q .", workspace, means)
+    monkeypatch.setattr(bash_command, "MOST_SEEN", 3)
+    outcome = run("true", workspace, means)
+    assert outcome.metadata["protected_unseen"] == ["what lies in .git/hooks beyond the first 3 files"]
+
+
 def test_other_processes_are_neither_seen_nor_reached(bubblewrap, workspace):
     outcome = run("ls -d /proc/[0-9]* | wc -l; hostname", workspace, bubblewrap)
     count, name = outcome.output["stdout"].split()

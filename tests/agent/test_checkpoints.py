@@ -91,8 +91,27 @@ def test_a_run_that_used_everything_up_needs_more_to_go_on(kz):
     checkpoint = kz.ok("T17", run_id=run_id)["id"]
     spend(run_id, calls=2)
     kz.ok("T8", id=run_id, status="budget_exceeded")
-    assert "--max-calls" in kz.denied("DENIED_RUN_LIMIT", "T18", id=checkpoint)["required_action"]
+    said = kz.denied("DENIED_RUN_LIMIT", "T18", id=checkpoint)["required_action"]
+    assert said == f"Give it more: python kaizen.py T18 --id {checkpoint} --max-calls 2"
+    assert (
+        f"T18 --id {checkpoint} --max-calls 2;"
+        in kz.denied("DENIED_RUN_ENDED", "T8", id=run_id, status="failed")["required_action"]
+    )
     assert kz.ok("T18", id=checkpoint, max_calls=5)["limits"] == {"max_calls": 5, "max_cost_usd": 1}
+
+
+def test_what_is_recommended_of_a_completed_run_works_as_it_stands(kz):
+    run_id = start(kz, max_calls=2, max_cost_usd=0.5, max_tool_ms=2_000_000)
+    spend(run_id, calls=2, cost_usd=0.5, tool_ms=2_000_000)
+    checkpoint = kz.ok("T17", run_id=run_id)["id"]
+    kz.ok("T8", id=run_id, status="completed", proof_id=kz.ok("Q11", _command=["true"])["id"])
+    flags = f"T18 --id {checkpoint} --fork --max-calls 2 --max-tool-ms 2000000 --max-cost-usd 0.5"
+    assert flags in kz.denied("DENIED_RUN_ENDED", "T8", id=run_id, status="failed")["required_action"]
+    assert kz.denied("DENIED_RUN_LIMIT", "T18", id=checkpoint, fork=True)["required_action"].endswith(flags)
+    partly = kz.denied("DENIED_RUN_LIMIT", "T18", id=checkpoint, fork=True, max_calls=7, max_tool_ms=5)["required_action"]
+    assert partly.endswith("--fork --max-calls 7 --max-tool-ms 5 --max-cost-usd 0.5")
+    limits = {"max_calls": 2, "max_tool_ms": 2_000_000, "max_cost_usd": 0.5}
+    assert kz.ok("T18", _args=flags.split()[1:])["limits"] == limits
 
 
 def test_a_child_that_goes_on_stays_one_while_its_parent_is_open(kz):

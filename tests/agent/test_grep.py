@@ -147,6 +147,15 @@ def test_keys_are_searched_only_where_they_are_named(base, engine):
     assert native("grep").danger(native("grep").takes(pattern="x", path=".env"), Context(base, base)) == "high"
 
 
+def test_where_nothing_is_found_the_files_that_were_withheld_are_counted(base, engine):
+    files(base, _dot_env="KEY=x\n", a="other\n", sub__server_dot_pem="nothing\n", log_dot_pem="x", _dot_gitignore="log.pem\n")
+    outcome = searched(base, "KEY")
+    assert outcome.output == "" and outcome.metadata["withheld"] == 2 and "2 files were not searched" in outcome.metadata["note"]
+    assert searched(base, "KEY", file_glob="*.pem").metadata["withheld"] == 1
+    assert "withheld" not in searched(base, "KEY", file_glob="a").metadata
+    assert "withheld" not in searched(base, "other").metadata
+
+
 def test_files_that_rules_deny_are_not_searched(base, engine, tmp_path):
     files(
         base,

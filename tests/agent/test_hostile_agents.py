@@ -404,6 +404,131 @@ def test_a_forged_entry_is_no_entry(kz, plane, tools, changes):
     assert tools("kill_shell", {"shell_id": shell_id}).error_kind == "unknown_shell"
 
 
+# --- lines that mean more than they seem to -------------------------------------------------------
+
+
+@pytest.fixture
+def lair(plane, tmp_path):
+    """A repository with all that the lines below need: what would run, what would be moved or taken, and a place outside."""
+
+    def git(*words):
+        subprocess.run(
+            ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", *words], cwd=plane, check=True, capture_output=True
+        )
+
+    git("init", "-q", "-b", "main")
+    for name, text in {
+        "f": "alpha\n", "s.txt": f"touch {tmp_path}/ran\nalpha\n", "hk": "x\n", "hex": "41\n", "payload": "{}\n", "src/a": "x\n", ".kaizen/kept": "x\n",
+        "10/.gitconfig": f'[core]\n\tfsmonitor = "touch {tmp_path}/ran"\n', "10/git": f"#!/bin/sh\ntouch {tmp_path}/ran\n",
+    }.items():  # fmt: skip
+        (plane / name).parent.mkdir(exist_ok=True)
+        (plane / name).write_text(text, encoding="utf-8")
+    (plane / "10/git").chmod(0o755)
+    git("add", "f", "s.txt", "hk")
+    git("commit", "-q", "-m", "first")
+    patch = "--- /dev/null\n+++ b/.kaizen/settings.local.json\n@@ -0,0 +1 @@\n+{}\n"
+    (plane / "p.patch").write_text(patch, encoding="utf-8")
+    (tmp_path / "OUT" / "d").mkdir(parents=True)
+    (tmp_path / "OUT" / "y").write_text("kept\n", encoding="utf-8")
+    (plane / ".env").write_text(f"KEY={SECRET}\n", encoding="utf-8")
+    return tmp_path
+
+
+def untouched(plane, place):
+    """What must stay as it is, whatever is run here."""
+    places = [
+        plane / ".kaizen",
+        plane / ".git/hooks",
+        plane / "f",
+        plane / "hk",
+        place / "OUT",
+        place / "ran",
+        plane / "pwn",
+        plane / "AI/db/zz2",
+        plane / "AI/db/zzz",
+    ]
+    found = [path for each in places for path in (each, *each.rglob("*")) if os.path.lexists(path)]
+    return [(str(path), path.read_bytes() if path.is_file() else None) for path in sorted(found)]
+
+
+RULED = [
+    "true {HOME}>/dev/null; git status", "true {PATH}>/dev/null; git status", "true {IFS}>/dev/null; git status", "true {HOME}</dev/null; git status",
+    "touch {{a},OUT/t1}", "rm -f {{x},OUT/y}", "find f {{x},-exec} touch OUT/pwn8 ';'", "touch {a},OUT/t}", "touch {x}{y,OUT/t}",
+    "git grep -e -- -Osh s.txt", "git grep -1Osh alpha", "git push -o -- --receive-pack='touch pwn;git-receive-pack' . HEAD:refs/heads/x",
+    "git push --e='touch pwn;git-receive-pack' . HEAD:refs/heads/x", "git fetch -o -- --upload-pack='touch pwn;git-upload-pack' .",
+    "git archive -o -- --output=OUT/x HEAD", "git clone -o -- -u 'touch pwn;git-upload-pack' . z", "git rebase -s -- --exec='touch pwn' HEAD",
+    "git log --after -S --output=OUT/x", "sort -T -- -o OUT/t3 f", "tree -P -- -o OUT/x", "tree -oa OUT/x", "tree -Lo 2 OUT/x", "shuf -n -- -o OUT/x f", "iconv -f -- -o OUT/x f",
+    "xxd -r -ps hex OUT/x", "xxd -l f hex OUT/x", "touch -dt OUT/t2", "touch -art f OUT/t2", "mkdir -Z OUT/t2", "truncate -os OUT/y", "truncate -cs 0 OUT/y", "uniq -- -f OUT/x",
+    "chmod -Rx OUT/y", "cp -- -t src OUT/z", "cd src && find -O3 OUT/d -delete", "find -- OUT/d -delete", "find -D tree OUT/d -delete", "find - OUT/d -delete", "find , OUT/d -delete",
+    "find f -exec touch + OUT/x ';'", "echo f | xargs --replace touch echo OUT/x", "echo OUT/x | xargs -Iecho echo hi", "busybox touch OUT/x",
+    "git apply p.patch", "git mv hk .git/hooks/post-checkout", "git bundle create AI/db/zzz HEAD", "git bundle create .git/hooks/zzz HEAD", "git rm -f --cached .kaizen/kept",
+    "git checkout x -- .kaizen/settings.json", "git restore .kaizen/kept", "git worktree add .kaizen", "git worktree add .kaizen/w", "git mv f AI/db/zzz", "git init .kaizen", "git am p.patch",
+    "git stash", "git merge x", "git reset --hard", "git reset HEAD --hard", "git clean -fd", "git pull", "git checkout x", "git rm -r .", "git rm '*'", "git clone . .kaizen/x",
+    "git clone https://example.org/.kaizen", "git update-ref commondir HEAD", "cd .kaizen && curl -O https://example.org/settings.json",
+    "cd .kaizen && wget https://example.org/settings.json", "curl -4Kx https://example.org", "rsync -e 'touch OUT/x' f x:", "scp -S ./s.txt f x:",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", RULED)
+def test_a_rule_for_a_program_does_not_cover_what_only_looks_like_it(kz, plane, tools, lair, monkeypatch, line):
+    monkeypatch.setenv("KAIZEN_CONFINEMENT", "none")
+    for (
+        program
+    ) in "git touch rm find sort tree shuf iconv xxd mkdir truncate uniq chmod cp echo xargs curl wget rsync scp".split():
+        rule(kz, "allow", f"Bash({program} *)")
+    rule(kz, "allow", "Bash(true)")
+    before = untouched(plane, lair)
+    result = tools("bash_command", {"command": line.replace("OUT", str(lair / "OUT"))})
+    assert result.decision in ("ask", "deny"), result
+    assert untouched(plane, lair) == before
+
+
+@pytest.mark.parametrize("mode", ["default", "plan"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "tee {{x},.kaizen/settings.local.json} <payload", "cat {{x},.env}", "git grep -e -- -Osh s.txt", "sort -T -- -o .kaizen/settings.local.json f", "sort -T -- -o AI/db/zz2 f",
+        "sort -T -- -o .git/hooks/zz2 f", "xxd -r -ps hex .kaizen/settings.local.json", "tree -oa .kaizen/x", "touch -dt .kaizen/settings.local.json", "git mv hk .git/hooks/x",
+        "truncate -os .kaizen/kept", "uniq -- f .kaizen/settings.local.json", "git bundle create .kaizen/x HEAD", "find -O3 .kaizen -delete",
+    ],
+)  # fmt: skip
+def test_what_does_not_keep_settings_as_they_are_gets_no_line_that_only_looks_harmless(
+    plane, tools, lair, monkeypatch, line, mode
+):
+    monkeypatch.setenv("KAIZEN_CONFINEMENT", "landlock")
+    before = untouched(plane, lair)
+    result = tools("bash_command", {"command": line}, mode=mode)
+    assert result.decision in ("ask", "deny") and SECRET not in str(result.output), result
+    assert untouched(plane, lair) == before
+
+
+@pytest.mark.parametrize("means", ["none", "landlock"])
+def test_a_repository_in_two_halves_is_none(kz, plane, tools, lair, monkeypatch, means):
+    monkeypatch.setenv("KAIZEN_CONFINEMENT", means)
+    if means == "none":
+        rule(kz, "allow", "Bash(git *)")
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=plane, capture_output=True, text=True, check=True).stdout.strip()
+    made = {
+        "sub/HEAD": "ref: refs/heads/x\n", "sub/commondir": "../common\n", "common/objects/x": "", "common/refs/x": "", "common/objects/info/alternates": f"{plane}/.git/objects\n",
+        "common/config": f'[core]\n\tbare = true\n\trepositoryformatversion = 0\n[diff]\n\texternal = "touch {plane}/.kaizen/ran;:"\n',
+    }  # fmt: skip
+    for name, text in made.items():
+        assert tools("write_file", {"path": name, "content": text}).success
+    line = f"diff 4b825dc642cb6eb9a060e54bf8d69288fbee4904 {commit}"
+    for arguments in (
+        {"command": f"git -C sub {line}"},
+        {"command": f"git {line}", "cwd": "sub"},
+        {"command": f"cd sub && git {line}"},
+    ):
+        assert tools("bash_command", arguments).decision == "ask", arguments
+    # Where the gate does not look, git itself takes no settings from there.
+    rule(kz, "allow", "Bash(sh x.sh)")
+    (plane / "x.sh").write_text(f"git -C sub {line}\n", encoding="utf-8")
+    result = tools("bash_command", {"command": "sh x.sh"})
+    assert result.decision == "allow" and not result.success
+    assert not (plane / ".kaizen/ran").exists()
+
+
 # --- getting out ----------------------------------------------------------------------------------
 
 
@@ -438,3 +563,133 @@ def test_plan_mode_of_a_run_holds_whatever_the_call_says(kz, plane, tools, mode)
     ):
         assert tools(tool, arguments, run_id=run, mode=mode).decision == "deny"
     assert not (plane / "y").exists()
+
+
+# --- what is swapped in between, and what others run later ----------------------------------------
+
+
+def by(monkeypatch, name):
+    """Commands are held in by one means, or the test is skipped."""
+    from kaizen_components.agent import confinement
+
+    monkeypatch.setenv("KAIZEN_CONFINEMENT", name)
+    found = confinement.available()
+    if found.name != {"none": "unconfined"}.get(name, name):
+        pytest.skip(found.reason or "not there")
+
+
+def test_an_approval_is_not_for_the_file_that_a_link_leads_to_later(kz, plane, tools, monkeypatch):
+    by(monkeypatch, "bubblewrap")
+    subprocess.run(["git", "init", "-q", str(plane)], check=True)
+    (plane / "f").write_text("harmless\n")
+    (plane / ".env").write_text("KEY=hunter2\n")
+    (plane / "link").symlink_to("f")
+    (plane / "lk.sh").write_text("ln -sfn .env link\n")
+    call = {"command": "cat link > .git/description; cat link"}
+    asked = tools("bash_command", call)
+    kz.ok("N8", id=asked.call_id)
+    assert tools("bash_command", {"command": "bash lk.sh"}).success
+    again = tools("bash_command", call)
+    assert (again.decision, again.error_kind) == ("ask", "approval_required") and again.output is None
+    assert "hunter2" not in (plane / ".git" / "description").read_text()
+    bound = [json.loads(record(kz, one)["metadata_json"])["judged_sha256"] for one in (asked, again)]
+    assert bound[0] != bound[1]
+    # With the file that was meant, it is the call that was approved.
+    (plane / "link").unlink()
+    (plane / "link").symlink_to("f")
+    done = tools("bash_command", call)
+    assert done.success and done.output["stdout"] == "harmless\n", done
+
+
+def test_an_approval_is_not_for_another_file_that_may_be_read(kz, plane, tools, monkeypatch):
+    by(monkeypatch, "none")
+    for name in ("f", "g"):
+        (plane / name).write_text(name)
+    (plane / "link").symlink_to("f")
+    call = {"command": "cat link"}
+    kz.ok("N8", id=tools("bash_command", call).call_id)
+    (plane / "link").unlink()
+    (plane / "link").symlink_to("g")
+    assert tools("bash_command", call).error_kind == "approval_required"
+
+
+def test_what_becomes_another_call_while_a_person_thinks_is_asked_about_anew(kz, plane, tools, monkeypatch):
+    by(monkeypatch, "none")
+    for name in ("f", ".env"):
+        (plane / name).write_text(name)
+    (plane / "link").symlink_to("f")
+    heard = []
+
+    def approve(question):
+        heard.append(question["reason"])
+        (plane / "link").unlink()
+        (plane / "link").symlink_to(".env")
+        return len(heard) == 1
+
+    assert tools("bash_command", {"command": "cat link"}, approve=approve).decision == "deny"
+    assert len(heard) == 2 and ".env" in heard[1]
+
+
+HOOKS = {
+    "hooks": {"before": [{"tools": "none", "command": [sys.executable, "check.py"]}], "after": []},
+    "runners": {"own": {"command": ["bin/agent", "--config=agent.toml", "src"]}},
+}
+
+
+@pytest.mark.parametrize("name", ["check.py", "bin/agent", "agent.toml", "CHECK.py"])
+def test_what_hooks_and_runners_run_is_asked_about(kz, plane, tools, name, monkeypatch):
+    by(monkeypatch, "bubblewrap")
+    (plane / ".kaizen").mkdir()
+    (plane / ".kaizen" / "settings.json").write_text(json.dumps(HOOKS))
+    (plane / "src").mkdir()
+    written = tools("write_file", {"path": name, "content": "x"})
+    assert written.decision == "ask" and "hooks and runners" in written.rule, written
+    assert tools("bash_command", {"command": f"echo x > {name}"}).decision == "ask"
+    for broad in ("Edit(**)", "Edit"):
+        rule(kz, "allow", broad)
+    assert tools("write_file", {"path": name, "content": "x"}).decision == "ask"
+    assert tools("write_file", {"path": "src/a.py", "content": "x"}).success, "a folder that is an argument is none"
+    rule(kz, "ask", "Edit(*)")
+    assert tools("write_file", {"path": name, "content": "x"}, mode="accept-edits").decision == "ask"
+
+
+def test_a_rule_with_its_name_opens_what_a_hook_runs(kz, plane, tools):
+    (plane / ".kaizen").mkdir()
+    (plane / ".kaizen" / "settings.json").write_text(json.dumps(HOOKS))
+    rule(kz, "allow", "Edit(check.py)")
+    assert tools("write_file", {"path": "check.py", "content": "x"}).success
+
+
+def test_what_hooks_run_is_read_only_for_commands(kz, plane, tools, monkeypatch):
+    by(monkeypatch, "bubblewrap")
+    (plane / ".kaizen").mkdir()
+    (plane / ".kaizen" / "settings.json").write_text(json.dumps(HOOKS))
+    (plane / "check.py").write_text("pass\n")
+    (plane / "s.sh").write_text(
+        "echo x > check.py; rm -f check.py; mv check.py away; mkdir -p bin; echo x > bin/agent; echo fine > new\n"
+    )
+    rule(kz, "allow", "Edit(//" + str(plane).lstrip("/") + "/**)")
+    result = tools("bash_command", {"command": "bash s.sh"})
+    assert (plane / "check.py").read_text() == "pass\n" and (plane / "new").exists()
+    # What was not there cannot be kept from being made; it is told.
+    assert result.metadata["protected_changed"] == ["bin/agent"]
+
+
+def test_a_repository_that_a_command_makes_is_told_and_starts_nothing_of_ours(kz, plane, tools, monkeypatch, tmp_path):
+    by(monkeypatch, "bubblewrap")
+    spied = tmp_path / "spied"
+    (plane / "mk.sh").write_text(
+        "git init -q .; echo '* filter=x' > .gitattributes; echo 1 > a; git add -A\n"
+        "git -c user.name=a -c user.email=a@example.org commit -qm 1\n"
+        f"git config filter.x.clean \"sh -c 'touch {spied}; cat'\"; echo 2 > a\n"
+        "mkdir m; cp -r .git a .gitattributes m; git add m 2>&1\n"
+    )
+    made = tools("bash_command", {"command": "bash mk.sh"})
+    assert made.success and made.metadata["protected_changed"] == [".git"], made
+    proof = kz.ok("Q11", _command=["true"])
+    assert not spied.exists()
+    state = proof["git"]["before"] if "before" in proof["git"] else proof["git"]
+    assert state["dirty"] and "error" not in state, state
+    # Git itself would start it.
+    subprocess.run(["git", "status"], cwd=plane, capture_output=True, check=False)
+    assert spied.exists()

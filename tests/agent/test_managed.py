@@ -57,6 +57,41 @@ def test_a_group_that_is_none_is_refused(kz):
         ToolRegistry().register_defaults(categories=["files"])
 
 
+def test_refusals_of_a_registry_name_what_was_asked_for(kz):
+    from kaizen_components import denial
+
+    registry = ToolRegistry()
+    with pytest.raises(denial.ToolGroupUnknown, match="'nope'") as no_group:
+        registry.register_defaults(["nope"])
+    assert "file, bash, search" in no_group.value.required_action
+    registry.register_defaults(["file"])
+    with pytest.raises(denial.ToolUnknown, match="'todo_write' is not in this registry: its group, interaction,") as no_tool:
+        registry.run("todo_write", {})
+    assert "register_defaults(['interaction'])" in no_tool.value.required_action
+    with pytest.raises(denial.ToolUnknown, match="'zzzz'"):
+        registry.get("zzzz")
+
+
+@pytest.mark.parametrize(
+    ("op", "flags", "word"),
+    [
+        ("N6", {"status": "bogus"}, "succeeded"),
+        ("N6", {"decision": "no"}, "deny"),
+        ("N6", {"danger": "huge"}, "critical"),
+        ("N11", {"status": "bogus"}, "done"),
+        ("T15", {"status": "bogus"}, "unverified"),
+    ],
+)
+def test_a_filter_that_fits_nothing_is_refused_with_the_words_there_are(kz, op, flags, word):
+    assert word in kz.denied("DENIED_SCHEMA_ENUM", op, **flags)["required_action"]
+
+
+def test_calls_are_listed_by_tools_that_there_are(kz):
+    kz.ok("K1")
+    assert kz.denied("DENIED_TOOL_UNKNOWN", "N6", tool="read_fil")["nearest"][0] == "read_file"
+    assert kz.ok("N6", tool="read_file")["count"] == 0
+
+
 @pytest.mark.parametrize(("style", "key"), [("openai", "function"), ("anthropic", "input_schema"), ("mcp", "inputSchema")])
 def test_every_tool_is_described_in_every_style(tools, style, key):
     schemas = tools.registry.schemas(style)
@@ -216,6 +251,47 @@ def test_a_call_that_is_asked_about_waits_for_an_approval_that_holds_once(kz, pl
     kz.denied("DENIED_APPROVAL_NOT_ASKED", "N8", id=done.call_id)
 
 
+def test_an_explanation_says_whether_a_command_has_the_network(kz):
+    from kaizen_components.agent import confinement
+
+    open_anyway = confinement.available().name == "unconfined"
+    kz.ok("N4", action="add", decision="allow", rule="Bash(git *)")
+    said = {}
+    for command in ("git push", "git log", "shutdown now"):
+        said[command] = kz.ok("N3", tool="bash_command", payload_json=json.dumps({"command": command}))["network"]
+    assert said == {"git push": True, "git log": open_anyway, "shutdown now": False}
+    assert kz.ok("N3", tool="glob", payload_json='{"pattern": "*"}')["network"] is None
+    shown = kz("N3", tool="bash_command", payload_json='{"command": "git push"}', _text=True).stdout
+    assert "network: yes" in shown.splitlines()
+
+
+def test_a_call_is_approved_once_and_its_record_says_by_what(kz, plane, tools):
+    rules(kz, "ask", "Write(a.txt)")
+    arguments = {"path": "a.txt", "content": f"key {SECRET}"}
+    asked = tools("write_file", arguments)
+    first = kz.ok("N8", id=asked.call_id)
+    assert first["arguments"]["path"] == "a.txt" and SECRET not in json.dumps(first) and first["asked_because"]
+    again = kz.ok("N8", id=asked.call_id, minutes=60)
+    assert again["id"] == first["id"] and again["already"] is True and again["expires_at"] == first["expires_at"]
+    done = tools("write_file", arguments)
+    refused = kz.denied("DENIED_APPROVAL_NOT_ASKED", "N8", id=asked.call_id)
+    assert refused["used_by"] == done.call_id and done.call_id in refused["message"]
+    assert tools("write_file", arguments).error_kind == "approval_required"
+    (shown,) = kz.ok("N5", id=asked.call_id)["approvals"]
+    assert (shown["id"], shown["status"], shown["used_by"]) == (first["id"], "used", done.call_id)
+
+
+def test_a_call_whose_approval_is_over_is_approved_again(kz, plane, tools, monkeypatch):
+    rules(kz, "ask", "Write(a.txt)")
+    monkeypatch.setenv("KAIZEN_CLOCK", "2020-01-01T00:00:00+00:00")
+    asked = tools("write_file", {"path": "a.txt", "content": "x"})
+    first = kz.ok("N8", id=asked.call_id, minutes=1)["id"]
+    monkeypatch.setenv("KAIZEN_CLOCK", "2020-01-01T01:00:00+00:00")
+    second = kz.ok("N8", id=asked.call_id, minutes=1)
+    assert second["id"] != first and "already" not in second
+    assert len(kz.ok("N5", id=asked.call_id)["approvals"]) == 2
+
+
 def test_an_approval_expires(kz, plane, tools, monkeypatch):
     rules(kz, "ask", "Write(a.txt)")
     arguments = {"path": "a.txt", "content": "x"}
@@ -241,6 +317,7 @@ def test_on_the_command_line_a_denial_names_the_call_and_how_to_go_on(kz):
     payload = '{"path": "a.txt", "content": "x"}'
     reply = kz.denied("DENIED_APPROVAL_REQUIRED", "N2", tool="write_file", payload_json=payload)
     assert reply.code == 1 and f"N8 --id {reply['call_id']}" in reply["required_action"]
+    assert f"N5 --id {reply['call_id']}" in reply["required_action"]
     kz.ok("N8", id=reply["call_id"])
     assert kz.ok("N2", tool="write_file", payload_json=payload)["success"] is True
     reply = kz.denied("DENIED_TOOL_ARGUMENTS", "N2", tool="write_file", payload_json='{"path": 1}')
@@ -299,6 +376,39 @@ def test_hooks_of_the_settings_are_asked_as_well(kz, plane, tools):
     (plane / ".kaizen/settings.json").write_text(json.dumps({"hooks": {"before": [hook]}}), encoding="utf-8")
     result = tools("write_file", {"path": "a.txt", "content": "x"})
     assert result.error_kind == "denied_by_hook" and not (plane / "a.txt").exists()
+
+
+def test_a_hook_whose_program_is_missing_is_named_with_its_file(kz, plane):
+    kz.ok("K1")
+    (plane / ".kaizen").mkdir()
+    hooks = {"before": [{"tools": "write_.*", "command": [sys.executable, "gone.py"]}], "after": [{"command": ["true"]}]}
+    (plane / ".kaizen/settings.json").write_text(json.dumps({"hooks": hooks}), encoding="utf-8")
+    named = f"{sys.executable} gone.py (.kaizen/settings.json)"
+    arguments = json.dumps({"path": "a.txt", "content": "x"})
+    reply = kz.denied("DENIED_PERMISSION", "N2", tool="write_file", payload_json=arguments)
+    assert reply["rule"] == f"hook {named}" and f"the hook {named} says" in reply["reason"] and "N4" in reply["required_action"]
+    assert kz.ok("N3", tool="write_file", payload_json=arguments)["hooks"] == [named]
+    assert kz.ok("N3", tool="read_file", payload_json='{"path": "a.txt"}')["hooks"] == []
+    assert f"hook {named}" in kz("N3", tool="write_file", payload_json=arguments, _text=True).stdout
+    listed = kz.ok("N4")["hooks"]
+    assert [(one["event"], one["tools"], one["source"]) for one in listed] == [
+        ("before", "write_.*", ".kaizen/settings.json"),
+        ("after", None, ".kaizen/settings.json"),
+    ]
+    assert "hook after every tool: true  .kaizen/settings.json" in kz("N4", _text=True).stdout
+
+
+def test_the_reason_of_a_rule_is_listed(kz, plane):
+    kz.ok("N4", action="add", decision="allow", rule="Bash(make)", reason="It only builds.")
+    assert kz.ok("N4")["rules"][0]["reason"] == "It only builds."
+    assert "It only builds." in kz("N4", _text=True).stdout
+
+
+def test_a_rule_about_no_tool_says_where_tools_are_listed(kz):
+    assert (
+        "N1 lists the tools"
+        in kz.denied("DENIED_PERMISSION_RULE_INVALID", "N4", action="add", decision="deny", rule="Zzz")["message"]
+    )
 
 
 def test_hooks_after_a_call_hear_its_result(kz, plane, tools):
@@ -366,6 +476,65 @@ def test_a_rule_that_another_process_writes_holds_from_the_next_call(kz, plane, 
     subprocess.run([sys.executable, kaizen, "N4", *said], env=environment, check=True, capture_output=True)
     assert session.call("read_file", {"path": "a.txt"}).decision == "deny"
     session.store.leave()
+
+
+def test_a_rule_that_is_added_while_a_hook_is_asked_holds(kz, plane, tools):
+    (plane / "f").write_text("text")
+    hooks = Hooks()
+    hooks.add("before", lambda payload: rules(kz, "deny", "Read(f)"))
+    result = tools("read_file", {"path": "f"}, hooks=hooks)
+    assert (result.decision, result.output) == ("deny", None) and "Read(f)" in str(result.rule)
+
+
+@pytest.mark.parametrize("where", ["plane", "file"])
+def test_a_rule_that_is_added_between_judgement_and_start_holds(kz, plane, tools, monkeypatch, where):
+    from kaizen_components.agent.permissions import gate
+
+    (plane / "f").write_text("text")
+    judged = gate.authorize
+
+    def added(*arguments):
+        said = judged(*arguments)
+        monkeypatch.setattr(gate, "authorize", judged)
+        if where == "plane":
+            rules(kz, "deny", "Read(f)")
+        else:
+            (plane / ".kaizen").mkdir()
+            (plane / ".kaizen" / "settings.json").write_text('{"permissions": {"deny": ["Read(f)"]}}')
+        return said
+
+    monkeypatch.setattr(gate, "authorize", added)
+    result = tools("read_file", {"path": "f"})
+    assert (result.decision, result.output) == ("deny", None) and "Read(f)" in str(result.rule)
+    assert kz.ok("N6", tool="read_file")["count"] == 1
+
+
+def test_a_person_who_adds_a_rule_while_asked_is_not_asked_twice(kz, plane, tools):
+    rules(kz, "ask", "Write(a.txt)")
+    heard = []
+
+    def approve(question):
+        heard.append(question)
+        rules(kz, "allow", "Read(b.txt)")
+        return True
+
+    done = tools("write_file", {"path": "a.txt", "content": "x"}, approve=approve)
+    assert done.success and len(heard) == 1 and "approved by a person" in done.rule
+
+
+def test_rules_that_never_rest_deny(kz, plane, tools, monkeypatch):
+    from kaizen_components.agent.permissions import gate
+
+    (plane / "f").write_text("text")
+    judged, number = gate.authorize, iter(range(100))
+
+    def added(*arguments):
+        rules(kz, "deny", f"Read(x{next(number)})")
+        return judged(*arguments)
+
+    monkeypatch.setattr(gate, "authorize", added)
+    result = tools("read_file", {"path": "f"})
+    assert (result.decision, result.error_kind) == ("deny", "rules_changed") and record(kz, result)["status"] == "denied"
 
 
 def test_what_only_reads_files_waits_for_the_disk_once(kz, plane, tools, monkeypatch):

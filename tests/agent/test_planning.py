@@ -66,6 +66,69 @@ def test_a_run_that_was_started_in_plan_mode_stays_there(kz):
     assert fault.value.kind == "not_entered" and run_of(kz, run_id)["mode"] == "plan"
 
 
+@pytest.fixture
+def mode_of_settings(plane):
+    """mode_of_settings(name) writes the mode into the project's settings."""
+    path = plane / ".kaizen" / "settings.json"
+    path.parent.mkdir()
+    return lambda mode: path.write_text(json.dumps({"permissions": {"defaultMode": mode}}), encoding="utf-8")
+
+
+WRITING = {"tool": "write_file", "payload_json": '{"path": "a.txt", "content": "x"}'}
+
+
+@pytest.mark.parametrize("mode", ["plan", "deny-all"])
+def test_a_refusal_names_the_settings_that_set_the_mode_and_what_helps(kz, plane, mode_of_settings, mode):
+    mode_of_settings(mode)
+    run_id = start(kz)
+    for flags in ({}, {"run_id": run_id}):
+        refused = kz.denied("DENIED_PERMISSION", "N2", **WRITING, **flags)
+        assert (
+            ".kaizen/settings.json" in refused["reason"] and "defaultMode in .kaizen/settings.json" in refused["required_action"]
+        )
+        assert kz.ok("N2", **WRITING, **flags, mode="accept-edits")["success"]
+    another = kz.ok("T5", summary="The work.", mode="accept-edits")["id"]
+    assert kz.ok("N2", **WRITING, run_id=another)["success"]
+    (plane / ".kaizen/settings.json").unlink()
+    assert kz.ok("N2", **WRITING, run_id=run_id)["success"]
+
+
+def test_a_refusal_of_a_mode_that_was_passed_says_to_leave_it_out(kz):
+    for mode in ("plan", "deny-all"):
+        assert kz.denied("DENIED_PERMISSION", "N2", **WRITING, mode=mode)["required_action"] == f"Call without --mode {mode}."
+    kz.ok("N2", **WRITING)
+
+
+def test_plan_mode_of_the_settings_is_for_a_person_to_change(kz, mode_of_settings):
+    mode_of_settings("plan")
+    run_id = start(kz)
+    leave = {"tool": "exit_plan_mode", "run_id": run_id}
+    for enter in (False, True):
+        if enter:
+            kz.ok("N2", tool="enter_plan_mode", run_id=run_id)
+        left = kz("N2", **leave)
+        assert left["error_kind"] == "mode_of_settings" and ".kaizen/settings.json sets plan mode" in left["error"]
+        assert "T5" in left["error"] and "--mode accept-edits" in left["error"]
+    mode_of_settings("accept-edits")
+    assert kz.ok("N2", **leave)["metadata"]["mode"] == "accept-edits"
+
+
+def test_what_shows_a_run_says_by_which_mode_it_is_judged(kz, plane, mode_of_settings):
+    mode_of_settings("plan")
+    started = kz.ok("T5", summary="A run.")
+    assert (started["mode"], started["mode_source"]) == ("plan", ".kaizen/settings.json")
+    shown = kz.ok("T7", id=started["id"])
+    assert (shown["mode"], shown["mode_source"]) == ("plan", ".kaizen/settings.json")
+    assert "  mode: plan (by .kaizen/settings.json)" in kz("T7", id=started["id"], _text=True).stdout.splitlines()
+    said = kz.ok("N3", **WRITING, run_id=started["id"])
+    assert (said["mode"], said["mode_source"]) == ("plan", ".kaizen/settings.json")
+    own = kz.ok("T5", summary="A run.", mode="accept-edits")
+    assert own["mode"] == "accept-edits" and "mode_source" not in own
+    (plane / ".kaizen/settings.json").write_text("{", encoding="utf-8")
+    assert kz.ok("T7", id=started["id"])["mode"] == "default"
+    kz.ok("T5", summary="A run.")
+
+
 def test_what_is_allowed_names_a_tool_and_what_for():
     for wrong in ([{"tool": "Bash"}], [{"tool": "Bash", "prompt": "x", "always": True}], ["Bash"]):
         with pytest.raises(ValidationError):

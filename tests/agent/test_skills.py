@@ -251,6 +251,11 @@ def test_a_pinned_skill_that_changed_is_refused_until_it_is_pinned_again(kz, pla
     act("skill", {"skill": "testing"})
 
 
+def test_a_skill_that_was_pinned_just_now_says_so(kz, plane):
+    package(plane, "testing")
+    assert kz.ok("N10", pin=True)["records"][0]["pinned"] == "yes" == kz.ok("N10")["records"][0]["pinned"]
+
+
 def test_a_pinned_skill_that_is_gone_is_named(kz, plane):
     folder = package(plane, "testing")
     kz.ok("N10", pin=True)

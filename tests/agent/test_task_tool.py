@@ -17,6 +17,7 @@ from conftest import ROOT
 
 from kaizen_components import denial
 from kaizen_components.agent import runners, runs
+from kaizen_components.agent.registry import native
 
 
 @pytest.fixture(autouse=True)
@@ -186,6 +187,23 @@ def test_a_program_of_the_settings_is_asked_about_before_it_runs(kz, plane):
     result = task()
     assert (result.decision, result.error_kind) == ("ask", "approval_required")
     assert kz.ok("T15")["count"] == 0
+    assert "scripted_agent.py" in str(result.error) and "scripted_agent.py" in kz.ok("N8", id=result.call_id)["asked_because"]
+    # Another program under this name was not approved.
+    path = plane / ".kaizen" / "settings.json"
+    path.write_text(path.read_text().replace("scripted_agent.py", "other_agent.py"))
+    assert task().error_kind == "approval_required"
+
+
+def test_who_was_to_stop_or_spent_too_much_is_not_unverified(kz, agent):
+    agent(
+        """
+        say(type="cost_update", cost_usd=3.0)
+        say(type="result", status="completed", output="All done.")
+        """
+    )
+    top = start(kz, max_cost_usd=2)
+    shown = ended(kz, task(top))
+    assert shown["run"]["status"] == "budget_exceeded" and shown["run"]["cost_usd"] == 3
 
 
 # --- how a run ends -------------------------------------------------------------------------------
@@ -436,6 +454,24 @@ def test_a_program_hears_what_it_is_to_do_and_within_which_limits(kz, agent, pla
     order = result.output["output"]
     assert order["prompt"] == "Do it." and order["model"] == "small" and order["mode"] == "accept-edits"
     assert order["limits"] == {"calls": 8} and order["workspace"] == str(plane) and len(order["tools"]) == 19
+
+
+def test_the_tool_that_ends_commands_says_how_a_run_is_stopped(kz):
+    run = start(kz)
+    reply = kz("N2", tool="kill_shell", payload_json=json.dumps({"shell_id": run}))
+    assert reply["error_kind"] == "not_a_command" and f"T16 --id {run} --how now" in reply["error"]
+    assert "T16" in native("kill_shell").purpose() and "T16" in native("task").purpose()
+
+
+def test_the_document_shows_what_a_program_hears(kz, agent):
+    agent('say(type="result", status="failed", output=order)')
+    order = task().output["output"]
+    said = (ROOT / "docs/RUNS.md").read_text(encoding="utf-8").partition("First it hears")[2].partition("```json\n")[2]
+    sample = json.loads(said.partition("```")[0])
+    assert list(sample) == list(order)
+    assert {name: type(value) for name, value in sample.items() if value} == {
+        name: type(order[name]) for name in sample if sample[name]
+    }
 
 
 def test_tools_are_called_for_it_with_events_and_records_that_know_each_other(kz, agent, plane):

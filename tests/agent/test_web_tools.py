@@ -204,3 +204,19 @@ def test_a_wrong_setting_is_refused(monkeypatch, name, value):
     with pytest.raises(denial.EnvironmentInvalid) as refusal:
         searched("x")
     assert refusal.value.detail["variable"] == name
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8934", "example.org/page", "ftp://example.org/", "http://"])
+def test_an_address_that_is_none_of_the_web_is_an_argument_that_is_refused(kz, url):
+    reply = kz.denied("DENIED_TOOL_ARGUMENTS", "N2", tool="web_fetch", payload_json=json.dumps({"url": url}))
+    assert url in reply["message"] and "http:// or https://" in reply["message"] and reply["errors"][0]["argument"] == "url"
+    call = kz.ok("N5", id=reply["call_id"])["record"]
+    assert (call["error_kind"], call["danger"], call["rule"]) == ("bad_argument", "safe", "schema")
+
+
+def test_a_failure_names_the_address():
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        closed = f"http://127.0.0.1:{unheard.getsockname()[1]}/page"
+        assert closed in refused(closed).message
+    assert f"{pages.url('/gone')}: the server answered 404" in refused(pages.url("/gone")).message

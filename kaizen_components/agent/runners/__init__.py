@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import shlex
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -122,7 +123,7 @@ def chosen(agent_type: str, workspace: Path, home: Path | None = None) -> Runner
 
         return Echo()
     programs = configured(workspace, home)
-    program = programs.get(agent_type) or next((one for one in programs.values() if agent_type in one.agent_types), None)
+    program = _meant(agent_type, programs)
     if program is None:
         raise denial.RunnerUnknown(
             message=f"Nothing here carries out agents of the type {shorten(agent_type)!r}.",
@@ -132,6 +133,16 @@ def chosen(agent_type: str, workspace: Path, home: Path | None = None) -> Runner
     from .command import Command
 
     return Command(program)
+
+
+def command_of(agent_type: str, workspace: Path) -> str | None:
+    """The command line that would be run for a kind of agent; None for echo, and where nothing is for that kind. Raises SettingsInvalid."""
+    program = None if agent_type == "echo" else _meant(agent_type, configured(workspace))
+    return None if program is None else shlex.join(program.command)
+
+
+def _meant(agent_type: str, programs: Mapping[str, Program]) -> Program | None:
+    return programs.get(agent_type) or next((one for one in programs.values() if agent_type in one.agent_types), None)
 
 
 def configured(workspace: Path, home: Path | None = None) -> dict[str, Program]:
@@ -272,6 +283,10 @@ def _finished(order: Order, ending: Ending) -> Carried:
         return Carried(_ended(order, "unverified", why, ()), ending.output)
     except denial.RunChildrenOpen as refusal:
         return Carried(order.run(), ending.output, f"{refusal.message} {', '.join(refusal.detail['children'])}")
+    except (denial.RunLimit, denial.RunInterrupted) as refusal:
+        # Whatever it says of itself: it went too far, or was to stop.
+        why = refusal.message + (f" {reason}" if reason else "")
+        return _finished(order, Ending(refusal.detail["ending"], ending.output, reason=why))
     except denial.RunEnded:
         return Carried(order.run(), ending.output)
 

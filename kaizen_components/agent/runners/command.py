@@ -2,7 +2,7 @@
 
 To the program comes first
 
-    {"type": "run", "run_id", "prompt", "agent_type", "model", "mode", "limits": {"calls": 10, ...}, "workspace", "tools": [names], "state"}
+    {"type": "run", "run_id", "prompt", "agent_type", "model", "mode", "limits": {"calls": 10, ...} or {}, "workspace", "tools": [names], "state"}
 
 It says what happens, as events (agent/events.py), each {"type": "message", "content": "..."} and so on; and it asks for what it needs:
 
@@ -31,6 +31,7 @@ from typing import Any
 from ... import denial, process
 from ...fields import shorten
 from .. import checkpoints, events, records, runs
+from ..permissions import settings
 from ..registry import STYLES
 from . import Ending, Order, Program
 
@@ -205,6 +206,7 @@ class _Talk:
         try:
             run = store.get("agent_run", order.run_id)
             left = runs.left(store, run)
+            mode, _ = settings.load(order.session.workspace, store).mode_in_force(run["mode"])
         finally:
             store.release()
         return {
@@ -213,7 +215,7 @@ class _Talk:
             "prompt": order.prompt,
             "agent_type": order.agent_type,
             "model": order.model,
-            "mode": run["mode"],
+            "mode": mode,
             "limits": left,
             "workspace": str(order.session.workspace),
             "tools": order.session.registry.names(),

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MOST = 1_000_000
 GRACE = 2.0
 LONGEST = 24 * 3_600_000
+# Files of each place that are looked at for what a command changed there.
+MOST_SEEN = 500
 
 
 class BashCommandInput(Given):
@@ -212,9 +214,15 @@ class _Watch:
         places = confinement.protected(self.workspace)
         # The records change with every call, and verify themselves.
         self.places = [] if kept else [path for path in places if not path.is_relative_to(self.workspace / "AI")]
+        # Of what hooks and runners are made of, what is not there, or is a link, cannot be kept as it is by any means.
+        programs = [Path(path) for path in context.policy.programs()] if context.policy is not None else []
+        self.places += [path for path in programs if not kept or path.is_symlink() or not path.exists()]
+        self.cut: set[str] = set()
         # Git would take settings and hooks from where this file says. It is of no use here, and what is not there cannot be kept from being made.
         git = self.workspace / ".git"
         self.elsewhere = git / "commondir" if git.is_dir() and not os.path.lexists(git / "commondir") else None
+        # A repository that a command makes decides what git runs from then on. An empty folder in its place would mislead other programs.
+        self.without_git = not os.path.lexists(git)
         self.before, self.commit = self._seen(), _commit(self.workspace)
 
     def changes(self) -> dict[str, Any]:
@@ -225,23 +233,34 @@ class _Watch:
             with contextlib.suppress(OSError):
                 self.elsewhere.unlink()
             changed.append(str(self.elsewhere.relative_to(self.workspace)))
+        if self.without_git and os.path.lexists(self.workspace / ".git"):
+            changed.append(".git")
         if changed:
             found["protected_changed"] = changed
+        if self.cut:
+            found["protected_unseen"] = [f"what lies in {name} beyond the first {MOST_SEEN} files" for name in sorted(self.cut)]
         commit = _commit(self.workspace)
         if commit or self.commit:
             found["commit"] = {"before": self.commit, "after": commit}
         return found
 
-    def _seen(self) -> dict[str, tuple[int, int, int]]:
-        """Size, time and number of every file in these places."""
+    def _seen(self) -> dict[str, tuple[int, int, int, int]]:
+        """Size, times and number of every file in these places. Nobody can set the time of the last change of any kind."""
         found = {}
         for place in self.places:
-            files = [place] if place.is_file() else [path for path in place.rglob("*") if not path.is_dir()][:500]
-            for path in files:
+            single = place.is_file() or place.is_symlink()
+            files = [place] if single else [path for path in place.rglob("*") if not path.is_dir() or path.is_symlink()]
+            if len(files) > MOST_SEEN:
+                self.cut.add(self._name(place))
+            for path in files[:MOST_SEEN]:
                 with contextlib.suppress(OSError):
                     stat = path.lstat()
-                    found[str(path.relative_to(self.workspace))] = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
+                    found[self._name(path)] = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
         return found
+
+    def _name(self, path: Path) -> str:
+        """A path from the workspace, where it lies there."""
+        return str(path.relative_to(self.workspace)) if path.is_relative_to(self.workspace) else str(path)
 
 
 def _commit(workspace: Path) -> str | None:

@@ -11,6 +11,9 @@ from pydantic import Field
 from ...call import Result
 from ..tool import Access, Context, Given, Outcome, Tool, ToolError
 
+ANOTHER_RUN = 'What is planned is done in another: python kaizen.py T5 --summary "The work." --mode accept-edits'
+NOT_YOURS = f"A person changes it there, or lets a run have another: {ANOTHER_RUN.rpartition(': ')[2]}"
+
 
 class AllowedPrompt(Given):
     tool: str = Field(min_length=1, max_length=100, description="The tool: Bash")
@@ -49,13 +52,22 @@ class ExitPlanMode(Tool):
 
         def work() -> Result:
             run = store.get("agent_run", run_id)
+            mode, source = context.policy.mode_in_force("default") if context.policy is not None else ("default", None)
+            back = run["mode_before_plan"] if run["mode"] == "plan" else run["mode"]
+            if back == "default" and mode == "plan":
+                # What a person wrote down is no agent's to leave.
+                message = (
+                    f"{source} sets plan mode for every run that has no mode of its own (permissions.defaultMode). {NOT_YOURS}"
+                )
+                raise ToolError("mode_of_settings", message, mode="plan", mode_source=source)
             if run["mode"] != "plan":
                 raise ToolError("not_in_plan_mode", f"The run is not in plan mode, but in {run['mode']}.", mode=run["mode"])
             if run["mode_before_plan"] is None:
-                raise ToolError("not_entered", "The run was started in plan mode; it stays there to its end.", mode="plan")
+                message = f"The run was started in plan mode, and stays there to its end. {ANOTHER_RUN}"
+                raise ToolError("not_entered", message, mode="plan")
             changes = {"mode": run["mode_before_plan"], "mode_before_plan": None}
             store.revise("agent_run", run_id, {**changes, "allowed_prompts_json": json.dumps(allowed, ensure_ascii=False)})
-            return Result(mode=run["mode_before_plan"])
+            return Result(mode=mode if back == "default" else back)
 
         mode = store.perform(replace(store.call, key=None), work)["mode"]
         return Outcome(f"The run left plan mode; its mode is {mode}.", {"mode": mode, "allowed_prompts": allowed})

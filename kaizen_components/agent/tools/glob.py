@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from pydantic import Field
 
@@ -76,6 +77,9 @@ class Glob(Tool):
         if tree.unread:
             metadata["unread_folders"] = tree.unread
         return Outcome(output, metadata)
+
+    def told(self, output: list[str], metadata: Mapping[str, Any]) -> str:
+        return "\n".join(output) or "No file fits."
 
 
 def _base(given: GlobGiven) -> tuple[str, str]:

@@ -67,8 +67,8 @@ class Grep(Tool):
 
     content gives path:number:line for matches and path-number-line for lines around them, files the names, count the number of matching
     lines of each file; all by path. What .gitignore leaves out, .git, binary files and, unless path names one, files that need a permission
-    of their own (.env, keys) are not searched. truncated in the metadata says that there is more than is shown. To find files by name use
-    glob.
+    of their own (.env, keys) are not searched: where nothing fits, withheld in the metadata says how many of these there are. truncated
+    says that there is more than is shown. To find files by name use glob.
     """
 
     name = "grep"
@@ -97,10 +97,20 @@ class Grep(Tool):
                 inside, withheld = f"{path}/", workspace.withheld(path, context)
                 place = _Place(descriptor, path, "", lambda name: fits(name) and not withheld(inside + name), tree)
                 engine = _search(given, context, place, found, same)
+                if not found.counts:
+                    # By their names alone, so that nothing is told of what is in them.
+                    found.withheld = sum(
+                        fits(file.path) and withheld(inside + file.path) and not file.ignored for file in tree.files()
+                    )
         else:
             engine = _in_file(given, context, path, fits, found, same)
             path = path.parent
         return _outcome(given, context, path, found, engine)
+
+    def told(self, output: Any, metadata: Mapping[str, Any]) -> str:
+        if isinstance(output, Mapping):
+            output = [f"{name}:{count}" for name, count in output.items()]
+        return output if isinstance(output, str) else "\n".join(output)
 
 
 def _in_file(given: GrepGiven, context: Context, path: Path, fits: Callable[[str], bool], found: _Found, same: bool) -> str:
@@ -190,6 +200,8 @@ class _Found:
     # The bytes that a program said these lines hold, with their place in the file: what is in the file has to be the same.
     said: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)
     matches: int = 0
+    # Files that were passed over since they need a permission of their own; counted where nothing was found.
+    withheld: int = 0
     # The walk ended before it was through.
     out_of_time: bool = False
 
@@ -446,8 +458,17 @@ def _outcome(given: GrepGiven, context: Context, base: Path, found: _Found, engi
     metadata: dict[str, Any] = {"files": files, "truncated": cut or found.out_of_time, "engine": engine}
     if given.output_mode != "files":
         metadata["matches"] = matches
+    notes = [] if paths else ["No match."]
+    if found.withheld:
+        metadata["withheld"] = found.withheld
+        notes.append(
+            f"{found.withheld} {'file was' if found.withheld == 1 else 'files were'} not searched, as reading needs a permission"
+            " of its own (keys, passwords, or a rule); name one in path to search it."
+        )
     if found.out_of_time:
-        metadata["note"] = f"The search ended after {PATIENCE:g} seconds; look in a smaller folder."
+        notes.append(f"The search ended after {PATIENCE:g} seconds; look in a smaller folder.")
+    if notes:
+        metadata["note"] = " ".join(notes)
     return Outcome(output, metadata)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -46,6 +46,17 @@ class ListDirectory(Tool):
             shown = [_described(entry) for entry in entries[:MOST]]
         metadata = {"path": workspace.shown(path, context), "count": len(entries), "truncated": len(entries) > MOST}
         return Outcome(shown, metadata)
+
+    def told(self, output: list[dict[str, Any]], metadata: Mapping[str, Any]) -> str:
+        """A line for each entry: when it changed, its size, its name; a folder's ends with a slash, a link's with @."""
+        marks = {"directory": "/", "symlink": "@"}
+        wide = max((len(str(entry["size"])) for entry in output if entry["size"] is not None), default=1)
+        lines = [
+            f"{entry['modified'] or '-':<25}  {'-' if entry['size'] is None else entry['size']:>{wide}}"
+            f"  {entry['name']}{marks.get(entry['type'], '')}"
+            for entry in output
+        ]
+        return "\n".join(lines) or "The folder is empty."
 
 
 def _described(entry: os.DirEntry[str]) -> dict[str, Any]:

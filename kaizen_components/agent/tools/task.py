@@ -40,6 +40,7 @@ class Task(Tool):
 
     It works in a run of its own, a child of this one, with at most what remains of this run's limits, and under the same permissions. The
     answer has its run id, its status and its output. A status of unverified means that it says it is done and nothing shows it.
+    One in the background is asked to stop with python kaizen.py T16 --id RUN_ID --how now.
     """
 
     name = "task"
@@ -58,7 +59,11 @@ class Task(Tool):
             raise unfit("subagent_type", "no_runner", message, runners=known) from None
 
     def accesses(self, given: TaskGiven, context: Context) -> Sequence[Access]:
-        return (Access("use", given.subagent_type),)
+        from .. import runners
+
+        command = runners.command_of(given.subagent_type, context.workspace)
+        started = () if command is None else (Access("run", command),)
+        return (Access("use", given.subagent_type), *started)
 
     def danger(self, given: TaskGiven, context: Context) -> str:
         # A runner from the settings is a program of whoever wrote them, and no confinement holds it.

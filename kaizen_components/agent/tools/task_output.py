@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -50,6 +50,18 @@ class TaskOutput(Tool):
             return _of_run(context.store, given.task_id, seconds, context)
         return _of_command(context.store, given.task_id, seconds, lambda: context.stop.asked)
 
+    def told(self, output: Mapping[str, Any], metadata: Mapping[str, Any]) -> str:
+        """What it said, and in the last line how it stands."""
+        said = [f"{event['number']:>4}  {event['type']:<14}  {_in_short(event['data'])}" for event in output.get("events", ())]
+        said += [output["output"].rstrip("\n")] if output.get("output") else []
+        code = "" if output.get("exit_code") is None else f", exit code {output['exit_code']}"
+        why = f": {output['reason']}" if output.get("reason") else ""
+        return "\n".join([*said, f"[{output['task_id']} {output['status']}{code}{why}]"])
+
+
+def _in_short(data: Mapping[str, Any]) -> str:
+    return " ".join("  ".join(value if isinstance(value, str) else json.dumps(value) for value in data.values()).split())[:200]
+
 
 def _of_command(store: Store, shell_id: str, seconds: float, asked: Callable[[], bool]) -> Outcome:
     from .. import background
@@ -79,6 +91,7 @@ def _of_run(store: Store, run_id: str, seconds: float, context: Context) -> Outc
             run = store.get("agent_run", run_id)
             is_last = run["status"] != RUNNING or time.monotonic() >= until or context.stop.asked
             events = store.list("agent_event", {"run_id": run_id}, order="number DESC", limit=LAST) if is_last else []
+            event_count = store.count("agent_event", {"run_id": run_id}) if is_last else 0
         finally:
             store.release()
         if is_last:
@@ -88,4 +101,4 @@ def _of_run(store: Store, run_id: str, seconds: float, context: Context) -> Outc
         {"number": event["number"], "type": event["type"], "data": json.loads(event["data_json"])} for event in reversed(events)
     ]
     said = {"task_id": run_id, "status": run["status"], "reason": run["reason"], "events": shown}
-    return Outcome(said, {"events": run["events"], "calls": run["calls"]})
+    return Outcome(said, {"events": event_count, "calls": run["calls"]})

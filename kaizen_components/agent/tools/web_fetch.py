@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from ... import denial
-from ..tool import Access, Context, Given, Outcome, Tool, ToolError
+from ..tool import Access, Context, Given, Outcome, Tool, ToolError, unfit
 
 # Characters of a page that the caller, or the model that answers, gets.
 MOST_TEXT = 200_000
@@ -45,6 +46,20 @@ class WebFetch(Tool):
     rule_names = ("WebFetch",)
     reads_only = True
 
+    def check(self, given: WebFetchInput, context: Context) -> None:
+        from ... import web
+
+        # Without httpx nothing is fetched, and the call says so.
+        with contextlib.suppress(ImportError):
+            try:
+                web.address(given.url)
+            except denial.FetchFailed as refusal:
+                why = f"{refusal.detail['url']} cannot be fetched: {refusal.detail['reason']}. {refusal.required_action}"
+                raise unfit("url", "bad_address", why) from None
+            except denial.AddressRefused:
+                # The gate says that.
+                return
+
     def accesses(self, given: WebFetchInput, context: Context) -> Sequence[Access]:
         from ... import web
 
@@ -71,7 +86,8 @@ class WebFetch(Tool):
             raise ToolError("address_refused", refusal.message, **refusal.detail) from None
         except denial.Denial as refusal:
             kind = "http_error" if "http_status" in refusal.detail else "fetch_failed"
-            raise ToolError(kind, f"{refusal.message} ({refusal.detail.get('reason')})", **refusal.detail) from None
+            address = refusal.detail.get("url") or web.shown(given.url)
+            raise ToolError(kind, f"{refusal.message} ({address}: {refusal.detail.get('reason')})", **refusal.detail) from None
         text, how = readable(page.body, page.media_type, page.final_url)
         metadata: dict[str, Any] = {
             "url": web.shown(given.url),
