@@ -30,6 +30,8 @@ class Result(dict[str, Any]):
     streamed: bool = False
     # The answer for a person, laid out for a width, where tables of its values would read badly.
     view: Callable[[int], str] | None = None
+    # The answer for a person to the byte, where it is a text of its own: a file's content, Markdown.
+    plain: str | None = None
 
     def __init__(self, *, finding: bool = False, exit_code: int | None = None, streamed: bool = False, **values: Any) -> None:
         super().__init__(status="FAILED" if finding else "OK", **values)

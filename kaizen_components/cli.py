@@ -1,10 +1,10 @@
-"""Cli: argv -> operation -> result -> output. The only module that imports typer."""
+"""Cli: argv -> operation -> result -> output. With agentic.py, which asks here, the only module that imports typer."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from typer.exceptions import Exit, TyperException
 
 from . import __version__, denial, output
 from .fields import ID, Json
-from .op import COMMON, Common, Op, Result, load, run, unknown_operation
+from .op import COMMON, Common, Op, Result, common_of, load, run, unknown_operation
 from .ops import _index
 from .record import Input, Spec
 
@@ -27,17 +27,24 @@ INTERRUPTED = 130
 def main(argv: list[str] | None = None, home: Path | None = None) -> int:
     """Run one command line; the exit code. `home` is the checkout whose kaizen.py was started."""
     arguments = sys.argv[1:] if argv is None else argv
-    output.prepare_streams()
     as_json = _wants_json(arguments)
+    return respond(lambda: _answer(arguments, home, as_json), as_json=as_json, show=output.reply)
+
+
+def respond(
+    answer: Callable[[], tuple[Op | None, Result] | None], *, as_json: bool, show: Callable[[Result, Op | None, bool], None]
+) -> int:
+    """Print the answer that a program comes to, or why there is none: its exit code. None is for what has been printed."""
+    output.prepare_streams()
     exit_code = 0
     try:
-        result = _answer(arguments, home, as_json)
+        result = answer()
         if result is None:
             return 0
         code, reply = result
         exit_code = reply.exit_code
         if not reply.streamed:
-            output.reply(reply, code, as_json=as_json)
+            show(reply, code, as_json)
         return exit_code
     except denial.Denial as refusal:
         output.refusal(refusal, as_json=as_json)
@@ -246,8 +253,8 @@ def options(operation: Op) -> list[TyperOption]:
             text = f"File with the {spec.key.replace('_', ' ')}; - reads stdin"
             declarations = [f"{spec.flag}-file", f"{spec.key}_file"]
             made.append(TyperOption(param_decls=declarations, type=str, metavar="PATH", help=text))
-    if operation.writes:
-        made += [_option(spec) for spec in Common.specs]
+    common = common_of(operation)
+    made += [_option(spec) for spec in Common.specs if spec.key in common]
     made.append(TyperOption(param_decls=["--json", "json"], is_flag=True, default=False, help="Answer with one JSON object"))
     return made
 
@@ -298,7 +305,7 @@ def execute(operation: Op, values: Mapping[str, Any], group: KaizenGroup) -> Res
     command = group.behind_dashes
     if command and not operation.takes_command:
         raise denial.Usage(
-            "Remove --; only Q11 proof-run takes a command behind it.",
+            "Remove --; only Q11 proof-run and P12 optimize-run take a command behind it.",
             message=f"{operation.code} takes nothing behind --.",
             operation=operation.code,
         )

@@ -993,3 +993,297 @@ class QuestionAnswered(Denial):
     code = "DENIED_QUESTION_ANSWERED"
     exit_code = 1
     required_action = "Ask again, where the answer has to be another."
+
+
+# --- metrics of agents ---------------------------------------------------------------------------
+
+
+class AgentName(Denial):
+    """An agent's name is the name of a folder: letters and digits, and . _ - + @ and blanks inside."""
+
+    code = "DENIED_AGENT_NAME"
+    required_action = "Pass a name such as code-reviewer, of at most 100 bytes."
+
+
+class TimeAhead(Denial):
+    """The time lies more than a day ahead of the clock: it did not happen yet."""
+
+    code = "DENIED_TIME_AHEAD"
+    required_action = "Pass the time when it happened, or correct the clock."
+
+
+class UntilPast(Denial):
+    """The time is over already."""
+
+    code = "DENIED_UNTIL_PAST"
+    required_action = "Pass a time that is still to come, such as 2099-12-31."
+
+
+class AgentUnknown(Denial):
+    """Nothing is recorded of this agent."""
+
+    code = "DENIED_AGENT_UNKNOWN"
+    exit_code = 1
+    required_action = "P3 lists the agents; P1 --agent NAME --success records an execution."
+
+
+class OutcomeRequired(Denial):
+    """An execution says whether it succeeded."""
+
+    code = "DENIED_OUTCOME_REQUIRED"
+    required_action = "Pass --success or --failure."
+
+
+class MemoryMissing(Denial):
+    """The agent has no memory here."""
+
+    code = "DENIED_MEMORY_MISSING"
+    exit_code = 1
+    required_action = "Make one: P8 --agent NAME."
+
+
+# --- events, schedule, publications ---------------------------------------------------------------
+
+
+class EventTarget(Denial):
+    """Events cannot be sent there."""
+
+    code = "DENIED_EVENT_TARGET"
+    required_action = "Pass a NATS address, a command line or a file."
+
+
+class ReceiverUnknown(Denial):
+    """There is no such receiver of events."""
+
+    code = "DENIED_RECEIVER_UNKNOWN"
+    exit_code = 1
+    required_action = "P17 event-list shows the receivers; P19 event-receiver --action add adds one."
+
+
+class ReceiverExists(Denial):
+    """There is a receiver of this name."""
+
+    code = "DENIED_RECEIVER_EXISTS"
+    exit_code = 1
+    required_action = "Choose another name, or remove the first: P19 event-receiver --action remove --name NAME"
+
+
+class FileInvalid(Denial):
+    """The file has faults."""
+
+    code = "DENIED_FILE_INVALID"
+    exit_code = 1
+    required_action = "Correct the places named in `faults`."
+
+
+class ScheduleMissing(Denial):
+    """There is no schedule here."""
+
+    code = "DENIED_SCHEDULE_MISSING"
+    exit_code = 1
+    required_action = "Write one: python kaizen.py P11 --action init"
+
+
+class ScheduleExists(Denial):
+    """There is a schedule already; it is never written over."""
+
+    code = "DENIED_SCHEDULE_EXISTS"
+    exit_code = 1
+    required_action = "Edit it, and see what it says: python kaizen.py P11 --action list"
+
+
+class ScheduleZone(Denial):
+    """There is no such timezone on this machine."""
+
+    code = "DENIED_SCHEDULE_ZONE"
+    exit_code = 1
+    required_action = "Name one such as UTC or Europe/Berlin; where none is known: python -m pip install tzdata"
+
+
+class ScheduleUnprintable(Denial):
+    """The schedule says what this target cannot."""
+
+    code = "DENIED_SCHEDULE_UNPRINTABLE"
+    exit_code = 1
+    required_action = "Print it for another target, or write the cron expression otherwise."
+
+
+# --- the optimizer --------------------------------------------------------------------------------
+
+
+class TextRequired(Denial):
+    """The text that is to be improved is required."""
+
+    code = "DENIED_TEXT_REQUIRED"
+    required_action = "Pass --body-file PATH, or --body TEXT."
+
+
+class CasesRequired(Denial):
+    """Cases are required."""
+
+    code = "DENIED_CASES_REQUIRED"
+    required_action = "Pass --cases-file PATH with a JSON object a line, or --category CATEGORY for the open eval cases."
+
+
+class CasesInvalid(Denial):
+    """These are no cases."""
+
+    code = "DENIED_CASES_INVALID"
+    required_action = "Write a JSON object a line."
+
+
+class TooFewCases(Denial):
+    """There are too few cases to keep some of them from the search."""
+
+    code = "DENIED_CASES_TOO_FEW"
+    required_action = "Add cases: every split needs one, and a verdict needs six that are held out."
+
+
+class ScorerRequired(Denial):
+    """It is not said what scores."""
+
+    code = "DENIED_SCORER_REQUIRED"
+    required_action = "Pass a command behind --, or --scorer module:function, or --rubric TEXT for a model that judges."
+
+
+class ScorerNotFound(Denial):
+    """There is no such scorer in the project."""
+
+    code = "DENIED_SCORER_NOT_FOUND"
+    required_action = "Pass --scorer module:function with a module that lies in the project's folder."
+
+
+class ScorerFailed(Denial):
+    """The scorer failed on a case."""
+
+    code = "DENIED_SCORER_FAILED"
+    exit_code = 1
+    required_action = (
+        "If it failed by chance, go on: python kaizen.py P12 --resume RUN_ID. Else mend it, or let a failed case have a score"
+        " (--failed-score 0), and start another run."
+    )
+
+
+class ScoreInvalid(Denial):
+    """What the scorer gave is no score: a finite number, or an object with one."""
+
+    code = "DENIED_SCORE_INVALID"
+    exit_code = 1
+    required_action = 'Let it give a number, or {"score": 0.5, "feedback": "what to do better"}.'
+
+
+class ModelUnknown(Denial):
+    """The server does not list this model."""
+
+    code = "DENIED_MODEL_UNKNOWN"
+    exit_code = 1
+    required_action = "Use one of the models it lists, or get this one."
+
+
+class BudgetTooSmall(Denial):
+    """With this budget not even the baseline could be tried and compared."""
+
+    code = "DENIED_BUDGET_TOO_SMALL"
+    required_action = "Raise the budget, or use fewer cases."
+
+
+class OptimizerEnded(Denial):
+    """The run has ended, and its held-out cases have been looked at."""
+
+    code = "DENIED_OPTIMIZER_ENDED"
+    exit_code = 1
+    required_action = "Look at it with P13, or start another run without --resume."
+
+
+class OptimizerBusy(Denial):
+    """Another process works on this run."""
+
+    code = "DENIED_OPTIMIZER_BUSY"
+    exit_code = 1
+    required_action = "Wait for it, or stop it with Ctrl-C first."
+
+
+class OptimizerChanged(Denial):
+    """What the run began with has changed; its scores would not be comparable."""
+
+    code = "DENIED_OPTIMIZER_CHANGED"
+    exit_code = 1
+    required_action = "Put back what it began with, or start another run."
+
+
+class OptimizerUnfinished(Denial):
+    """This --key began a run that was cut off; to begin it again would pay again."""
+
+    code = "DENIED_OPTIMIZER_UNFINISHED"
+    exit_code = 1
+    required_action = "Go on with it: python kaizen.py P12 --resume RUN_ID"
+
+
+class NoScores(Denial):
+    """The run has no scores there."""
+
+    code = "DENIED_NO_SCORES"
+    exit_code = 1
+    required_action = "See which there are, with P13; a run that was cut off goes on with P12 --resume."
+
+
+class NothingToPublish(Denial):
+    """There is no analysis to publish."""
+
+    code = "DENIED_NOTHING_TO_PUBLISH"
+    exit_code = 1
+    required_action = "Make one first: python kaizen.py P5"
+
+
+class PublishFailed(Denial):
+    """The artifact store did not take it; nothing of it is visible there."""
+
+    code = "DENIED_PUBLISH_FAILED"
+    exit_code = 1
+    required_action = "Run it again: it goes on where it stopped."
+
+
+class UidRequired(Denial):
+    """The uid of a session is required."""
+
+    code = "DENIED_UID_REQUIRED"
+    required_action = "Pass --uid claude:ID."
+
+
+class CorrelationUnset(Denial):
+    """No store of session digests is named."""
+
+    code = "DENIED_CORRELATION_UNSET"
+    required_action = "Set HELIX_STORE_DB to the SQLite file of the fleet's store."
+
+
+class DigestUnreadable(Denial):
+    """The store of digests cannot be read."""
+
+    code = "DENIED_DIGEST_UNREADABLE"
+    exit_code = 1
+    required_action = "Check that HELIX_STORE_DB names an SQLite file that may be read."
+
+
+class DigestTableMissing(Denial):
+    """The store has no table of digests."""
+
+    code = "DENIED_DIGEST_TABLE_MISSING"
+    exit_code = 1
+    required_action = "Set HELIX_STORE_DB to the SQLite file that has the table digests."
+
+
+class DigestNotFound(Denial):
+    """The store has no digest of this session."""
+
+    code = "DENIED_DIGEST_NOT_FOUND"
+    exit_code = 1
+    required_action = "Check the uid; it is one such as claude:ID, and the session has to be captured first."
+
+
+class ActivitiesMissing(Denial):
+    """There are no activity definitions here."""
+
+    code = "DENIED_ACTIVITIES_MISSING"
+    exit_code = 1
+    required_action = "Put them into .kaizen/activity-definitions, or name their folder with --path."

@@ -138,6 +138,13 @@ class Common(Input):
     agent: Annotated[str, Bytes(1_000)] | None = Field(None, description="Who acts, for the ledger; default KAIZEN_AGENT")
 
 
+def common_of(operation: Op) -> list[str]:
+    """The common flags that an operation has. Where a flag of its own has the same name, as where --agent says which
+    agent is measured, the environment alone says who acts."""
+    own = {spec.key for spec in operation.input.specs if spec.flagged} if operation.input else set()
+    return [name for name in COMMON if name not in own] if operation.writes else []
+
+
 class Caller(Input):
     """Who calls, where the call itself does not say: judged as flags are."""
 
@@ -153,7 +160,7 @@ def run(
     `given` holds values by key (flags with underscores). Raises Denial; everything else is a defect.
     """
     values = dict(given)
-    flags = {name: values.pop(name, None) for name in COMMON} if operation.writes else {}
+    flags = {name: values.pop(name, None) for name in common_of(operation)}
     try:
         if from_json:
             _refuse_unknown_keys(operation, values, flags)

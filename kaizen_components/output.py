@@ -122,12 +122,16 @@ def as_json_text(result: Mapping[str, Any]) -> str:
     return json.dumps(result, indent=2, default=str) + "\n"
 
 
-def reply(result: Result, operation: Op | None, *, as_json: bool) -> None:
+def reply(result: Result, operation: Op | None, as_json: bool) -> None:
     """Print an answer on stdout."""
     if as_json:
         text(as_json_text(result))
     elif operation is None:
         text(f"kaizen {result['tool_version']}")
+    elif result.plain is not None:
+        text(result.plain)
+        for warning in result.get("warnings", ()):
+            sys.stderr.write(clean(f"warning: {warning}\n"))
     else:
         from .human import show
 

@@ -159,6 +159,8 @@ class Record(Input):
     task_column: ClassVar[str | None] = None
     # Records of this kind can be open or done; of others nobody asks which are open.
     is_work: ClassVar[bool] = True
+    # Further indexes, name -> columns: one that holds all that a question reads answers it without the rows.
+    indexes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     status: Status = Field(default="recorded", flagged=False, description="Where the record stands")
     writer_role: Role = Field(default="agent", flagged=False, description="Who writes: agent, human, verifier ...")

@@ -199,7 +199,7 @@ case $mode in
   test)
     # What is optional is tested as well.
     files=()
-    for name in kaizen evidence pytorch mcp tools test; do files+=("$checkout/requirements-$name.txt"); done
+    for name in kaizen evidence pytorch mcp metrics optimize tools test; do files+=("$checkout/requirements-$name.txt"); done
     install test "${files[@]}"
     cd -- "$checkout"
     # One run shows every fault; pytest speaks last.

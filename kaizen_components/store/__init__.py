@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -79,6 +80,7 @@ class Store(Access):
         self._counters: dict[str, int] = {}
         self._known: dict[str, None] = {}
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
+        self._waiting: dict[Callable[[Store, list[Any]], None], list[Any]] = {}
 
     # --- units of work ----------------------------------------------------------------------------
 
@@ -109,7 +111,29 @@ class Store(Access):
         finally:
             self._waits = True
             self.close()
+        self._do_waiting()
         return self.warned(result)
+
+    def later(self, work: Callable[[Store, list[Any]], None], item: Any) -> None:
+        """Call work(store, items) once all of this is durable and the plane is let go: once, with every item that was given for it
+        since the last commit. It is for what follows from records, such as files and messages: where it fails, the answer warns."""
+        self._waiting.setdefault(work, []).append(item)
+
+    def _do_waiting(self) -> None:
+        """Do what was left for later. It may perform units of its own; the call is afterwards what it was."""
+        call = self.call
+        while self._waiting:
+            work, items = next(iter(self._waiting.items()))
+            del self._waiting[work]
+            try:
+                work(self, items)
+            except Exception as fault:
+                if os.environ.get("KAIZEN_DEBUG"):
+                    raise
+                said = f"{type(fault).__name__}: {fault}"
+                self.warnings.append(f"The records stand, but what follows from them was not done: {said}")
+            finally:
+                self.call = call
 
     def _perform_in_group(self, call: Call, work: Callable[[], Result]) -> Result:
         """One unit among several under one commit: one that fails takes back itself alone.
@@ -200,6 +224,7 @@ class Store(Access):
         finally:
             self._grouped = False
             self.close()
+        self._do_waiting()
 
     def settle(self) -> None:
         """For what closes the plane: refuse where this transaction has written, as that would be lost."""
@@ -413,6 +438,7 @@ class Store(Access):
         """Forget everything since the last commit."""
         self._forget()
         self._known.clear()
+        self._waiting.clear()
         self._forget_file()
         if self._writing and self._connection is not None:
             with contextlib.suppress(Exception):
@@ -778,6 +804,17 @@ class Store(Access):
             return 0
         condition, values = query.condition(where)
         return int(self._reading().execute(f"SELECT COUNT(*) FROM {query.table(kind)}{condition}", values)[0][0])
+
+    def totals(self, kind: str, columns: Sequence[str], *, by: str, where: Where | None = None) -> list[Row]:
+        """For each value of a column, in order: it, how many rows have it, and of each column sum_X and count_X, the sum of its
+        values and how many rows have one. As {by: ..., "rows": ..., "sum_X": ..., "count_X": ...}."""
+        self.flush()
+        if self._lacks(kind):
+            return []
+        condition, values = query.condition(where)
+        sums = "".join(f', SUM("{name}") AS "sum_{name}", COUNT("{name}") AS "count_{name}"' for name in columns)
+        sql = f'SELECT "{by}", COUNT(*) AS "rows"{sums} FROM {query.table(kind)}{condition} GROUP BY "{by}" ORDER BY "{by}"'
+        return self._reading().rows(sql, values)
 
     def counters(self, *names: str) -> dict[str, int]:
         """Values of counters by name; 0 for one that never counted."""

@@ -30,6 +30,11 @@ def m003_agents(connection: Connection) -> None:
     _run(connection, "m003_agents.sql")
 
 
+def m004_metrics(connection: Connection) -> None:
+    """Tables for executions of agents, events that go out, analyses, and optimizer runs."""
+    _run(connection, "m004_metrics.sql")
+
+
 def _run(connection: Connection, name: str) -> None:
     """Execute the statements of a file beside this one; no statement in it holds a semicolon of its own."""
     text = (Path(__file__).parent / name).read_text(encoding="utf-8")
@@ -39,4 +44,9 @@ def _run(connection: Connection, name: str) -> None:
 
 
 # Entries of older kind versions stay as they are and stay verifiable; a step changes tables, never the ledger.
-MIGRATIONS = [Migration(1, m001_record_core), Migration(2, m002_evidence), Migration(3, m003_agents)]
+MIGRATIONS = [
+    Migration(1, m001_record_core),
+    Migration(2, m002_evidence),
+    Migration(3, m003_agents),
+    Migration(4, m004_metrics),
+]

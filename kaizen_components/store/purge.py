@@ -99,9 +99,20 @@ def _erase(erasing: Store, found: Sequence[tuple[str, str]], reason: str) -> lis
     reports = [] if "report" not in _index.KINDS else _reports(erasing, _mentioning(plane, ids))
     everything = dict.fromkeys([*found, *(("report", record_id) for record_id in reports)])
     blobs = [blob for _, record_id in everything for blob in _blobs(erasing, record_id)]
+    for kind, record_id in everything:
+        if kind == "agent_execution":
+            _forget_line(erasing, record_id)
     entries = [erasing.purge(kind, record_id, reason) for kind, record_id in everything]
     _note(plane, [record_id for _, record_id in everything], blobs)
     return entries
+
+
+def _forget_line(erasing: Store, record_id: str) -> None:
+    """Have the line of an execution taken out of the file beside the plane, which outsiders read."""
+    from ..metrics import projection
+
+    row = erasing.get("agent_execution", record_id)
+    erasing.later(projection.forget, (row["agent"], row["fingerprint"]))
 
 
 def _mentioning(plane: Plane, ids: Iterable[str]) -> list[Path]:

@@ -7,10 +7,10 @@ from typing import Any
 from ..fields import Count, Hash, Label
 from ..record import BLOCKING, CLOSED, Field, Record
 
-SCHEMA_VERSION = 3
-MIGRATION_ID = "m003_agents"
+SCHEMA_VERSION = 4
+MIGRATION_ID = "m004_metrics"
 # The oldest schema version whose writers may still write to a plane of this version.
-OLDEST_WRITER = 3
+OLDEST_WRITER = 4
 
 
 class PlaneRecord(Record, kind="plane", table="schema_version", prefix="plane"):
@@ -157,6 +157,9 @@ def table_ddl(cls: type[Record]) -> str:
     for spec in cls.specs:
         if spec.stored and (spec.index or spec.name == cls.task_column):
             text += f'CREATE INDEX {cls.table}_{spec.name} ON {cls.table} ("{spec.name}", created_seq);\n'
+    for name, columns in cls.indexes.items():
+        quoted = ", ".join(f'"{column}"' for column in columns)
+        text += f"CREATE INDEX {cls.table}_{name} ON {cls.table} ({quoted});\n"
     return text
 
 

@@ -1,0 +1,1 @@
+"""Metrics: how well each agent works, measured over time."""

@@ -1,0 +1,1 @@
+"""Optimizer runs: the search for a better text over frozen cases, as evidence."""
