@@ -16,6 +16,9 @@ RESAMPLES = 10_000
 MOST_RESAMPLED = 1_000
 # Fewer pairs that all go one way can be chance: of five, one time in sixteen.
 LEAST_PAIRS = 6
+# Of fewer pairs that differ the bootstrap's interval is too narrow: called better or worse needs the exact sign test too.
+LEAST_ALONE = 30
+SIGNIFICANT = 0.05
 # Differences smaller than this are ties: 0.3 and 0.1 + 0.2 are the same score.
 TIE = 1e-9
 
@@ -105,6 +108,7 @@ def compare(scores: Mapping[str, CaseScore], seed: str) -> Comparison | None:
         return None
     wins, losses = sum(value > 0 for value in differences), sum(value < 0 for value in differences)
     low, high, method = interval(differences, seed)
+    p_value = sign_test(wins, losses)
     return Comparison(
         pairs=len(differences),
         mean=math.fsum(differences) / len(differences),
@@ -113,8 +117,8 @@ def compare(scores: Mapping[str, CaseScore], seed: str) -> Comparison | None:
         wins=wins,
         losses=losses,
         ties=len(differences) - wins - losses,
-        p_value=sign_test(wins, losses),
-        verdict=_verdict(len(differences), wins + losses, low, high),
+        p_value=p_value,
+        verdict=_verdict(len(differences), wins + losses, low, high, p_value),
         method=method,
     )
 
@@ -124,11 +128,11 @@ def _difference(baseline: float, candidate: float) -> float:
     return 0.0 if abs(difference) <= TIE else difference
 
 
-def _verdict(pairs: int, differing: int, low: float, high: float) -> str:
+def _verdict(pairs: int, differing: int, low: float, high: float, p_value: float) -> str:
     """In words; where hardly a pair differs, an interval off zero is no proof either."""
     if pairs < LEAST_PAIRS:
         return FEW
-    if differing < LEAST_PAIRS or low <= 0 <= high:
+    if differing < LEAST_PAIRS or low <= 0 <= high or (differing < LEAST_ALONE and p_value > SIGNIFICANT):
         return OPEN
     return BETTER if low > 0 else WORSE
 

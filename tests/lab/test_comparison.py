@@ -63,6 +63,9 @@ def test_the_seed_decides_the_interval():
         ([0.4, -0.3] * 10, "no difference shown"),
         ([0.1 + 0.2 - 0.3] * 9, "no difference shown"),
         ([0.2, 0.1, 0.3] * 4 + [-0.05], "better"),
+        # The interval is off zero, but six of seven go one way by chance one time in eight.
+        ([0.3] * 6 + [-0.05], "no difference shown"),
+        ([0.3] * 24 + [-0.05] * 16, "better"),
     ],
 )
 def test_verdicts(differences, verdict):
@@ -77,10 +80,11 @@ def test_cases_without_both_scores_do_not_count():
     assert compare({"a": CaseScore(0.5, None)}, "seed") is None
 
 
-def test_no_difference_is_called_better_more_than_rarely():
+@pytest.mark.parametrize("pairs", [6, 8, 12])
+def test_no_difference_is_called_better_or_worse_more_than_rarely(pairs):
     source = random.Random(11)
     called = 0
-    for trial in range(40):
-        found = compare(scores(*(source.gauss(0, 0.2) for _ in range(12))), str(trial))
+    for trial in range(60):
+        found = compare(scores(*(source.gauss(0, 0.2) for _ in range(pairs))), str(trial))
         called += found is not None and found.verdict != "no difference shown"
-    assert called <= 7
+    assert called <= 5
