@@ -32,6 +32,7 @@ FAMILIES = {
     "A": "Artifacts",
     "X": "Private policy",
     "T": "Traces, scores and runs of agents",
+    "P": "Metrics of agents and the optimizer",
     "N": "Tools under permission",
     "E": "Evidence: documents, chunks, search",
     "O": "The improvement lab",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pages
+
+from kaizen_components.metrics import artifact_store
 
 NO_SUCH = "20260101000000_0000000000"
 
@@ -20,6 +24,7 @@ WORKFLOW = """{
 # Operations that do nothing without a server or a model: offline, their working call is refused with this. Their own
 # tests run them against a server.
 NEEDS = {
+    "P7": "DENIED_CORRELATION_UNSET",
     "B2": "DENIED_BACKEND_UNCONFIGURED",
     "B3": "DENIED_BACKEND_UNCONFIGURED",
     "O4": "DENIED_BACKEND_UNCONFIGURED",
@@ -43,6 +48,15 @@ OBSERVED |= {("T17", name) for name in ("run_id", "name", "state")}
 
 QUESTIONS = """{"questions": [{"question": "Which database?", "header": "Database", "multiSelect": false,
   "options": [{"label": "PostgreSQL", "description": "For production"}, {"label": "SQLite", "description": "For here"}]}]}"""
+
+# Scored by how often a text says please.
+OPTIMIZE: dict[str, Any] = {
+    "contract": "greeting",
+    "body": "Say hello.",
+    "candidate": "Please say hello.",
+    "cases": "".join(json.dumps({"name": f"c{n}", "input": "hello"}) + "\n" for n in range(12)),
+    "_command": ["awk", '{print gsub(/Please/, "")}'],
+}
 
 ANTI_PATTERN = {
     "title": "God module",
@@ -119,6 +133,33 @@ def populate(kz: Any, root: Path) -> dict[str, str]:
     ids["todo_list"] = kz.ok("N2", tool="todo_write", payload_json=todo, **of_run)["metadata"]["todo_list_id"]
     ids["question"] = kz("N2", tool="ask_user_question", payload_json=QUESTIONS, **of_run)["metadata"]["question_id"]
     ids["checkpoint"] = kz.ok("T17", name="Half way", state='{"file": 3}', **of_run)["id"]
+    review = {"agent": "code-reviewer", "primary_metric_json": '{"name": "found", "value": 3, "target": 2}'}
+    add("agent_execution", "P1", success=True, time=42, quality=0.9, timestamp="2025-12-30T08:00:00Z", **review)
+    add("agent_execution2", "P1", failure=True, time=12.5, quality=0.4, timestamp="2025-12-31T08:00:00Z", **review)
+    add("agent_memory", "P8", agent="code-reviewer")
+    # An agent that worked and then did not, so that an analysis has something to recommend.
+    written = root / ".kaizen" / "metrics" / "test-writer" / "executions.jsonl"
+    written.parent.mkdir(parents=True)
+    written.write_text(
+        "".join(
+            json.dumps({"timestamp": f"2025-12-{day:02}T08:00:00Z", "agent": "test-writer", "success": day < 13}) + "\n"
+            for day in range(1, 25)
+        ),
+        encoding="utf-8",
+    )
+    kz.ok("P16", path=".")
+    add("metrics_analysis", "P5")
+    desk = {"name": "desk", "transport": "file", "target": ".kaizen/desk.jsonl", "after": 0}
+    ids["event_receiver"] = kz.ok("P19", action="add", **desk)["id"]
+    with (
+        mock.patch.dict("os.environ", ARTIFACTSTORE_API_URL="http://127.0.0.1:9"),
+        mock.patch.object(artifact_store, "PAUSES", ()),
+    ):
+        # Nobody is there to take it: it has begun.
+        ids["publication"] = kz("P6")["id"]
+    ids["recommendation"] = kz.ok("P21")["records"][0]["id"]
+    optimized = add("optimizer_run", "P12", **OPTIMIZE)
+    ids["optimizer_candidate"] = optimized["winner"]["id"]
     return ids
 
 
@@ -337,6 +378,28 @@ def cases(ids: dict[str, str]) -> dict[str, dict[str, Any]]:
         "N7": by_id("question", payload_json='{"Which database?": "SQLite"}'),
         "N10": {},
         "N11": {},
+        "P12": {**OPTIMIZE, "summary": "A kinder greeting."},
+        "P13": by_id("optimizer_run"),
+        "P14": {},
+        "P15": by_id("optimizer_run"),
+        "P1": {"agent": "code-reviewer", "success": True, "time": 42, "quality": 0.9},
+        "P2": {"agent": "code-reviewer"},
+        "P3": {},
+        "P4": {"agent": "code-reviewer"},
+        "P5": {"agent": "code-reviewer"},
+        "P21": {},
+        "P22": by_id("recommendation", status="accepted"),
+        "P8": {"agent": "code-reviewer"},
+        "P9": {"agent": "code-reviewer"},
+        "P10": {"agent": "code-reviewer"},
+        "P16": {"path": "."},
+        "P6": {"dry_run": True},
+        "P7": {"uid": "claude:0123"},
+        "P11": {"action": "init"},
+        "P17": {},
+        "P18": {"timeout": 5},
+        "P19": {"action": "add", "name": "log", "transport": "file", "target": ".kaizen/events.jsonl"},
+        "P20": {"action": "validate"},
         "N1": {"group": "file"},
         "N2": {"tool": "read_file", "payload_json": '{"path": "notes.txt"}'},
         "N3": {"tool": "read_file", "payload_json": '{"path": "notes.txt"}'},

@@ -51,6 +51,8 @@ ELSEWHERE = {
     r"python support_scripts/demo\.py": "test_demo.py",
     r"python support_scripts/generate\.py --check": "bash setup/setup.sh --test",
     r"python support_scripts/bench_kaizen\.py.*": "a benchmark: too long for a test",
+    r"HELIX_STORE_DB=\S+ python kaizen\.py P7 .*": "metrics/test_integration_documents.py",
+    r"python kaizen\.py P6( --until .*)?": "metrics/test_integration_documents.py",
     r"python -m ruff (check|format --check)": "bash setup/setup.sh --test",
     r"python -m pytest tests/test_work\.py": "bash setup/setup.sh --test",
 }
@@ -84,16 +86,17 @@ class Reader:
             shutil.copytree(ROOT / name, folder / name)
         monkeypatch.chdir(folder)
         monkeypatch.setenv("TMPDIR", str(folder.parent))
-        # The command as pip installs it.
-        command = folder.parent / "bin" / "kaizen"
-        command.parent.mkdir()
-        command.write_text(
-            f"#!/usr/bin/env python\nimport sys\nsys.path.insert(0, {str(folder)!r})\n"
-            "from kaizen_components.cli import main\nraise SystemExit(main())\n",
-            encoding="utf-8",
-        )
-        command.chmod(0o755)
-        path = [str(command.parent), str(Path(sys.executable).parent), os.environ["PATH"]]
+        # The commands as pip installs them.
+        for name, module in (("kaizen", "cli"), ("kaizen-agentic", "agentic")):
+            command = folder.parent / "bin" / name
+            command.parent.mkdir(exist_ok=True)
+            command.write_text(
+                f"#!/usr/bin/env python\nimport sys\nsys.path.insert(0, {str(folder)!r})\n"
+                f"from kaizen_components.{module} import main\nraise SystemExit(main())\n",
+                encoding="utf-8",
+            )
+            command.chmod(0o755)
+        path = [str(folder.parent / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
         monkeypatch.setenv("PATH", os.pathsep.join(path))
 
     def type(self, line: str) -> None:

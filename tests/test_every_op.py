@@ -149,7 +149,8 @@ def test_a_secret_is_refused_in_every_text_field(code, kz, world):
         text = f"see {SECRET}"
         if any(isinstance(rule, Json) for rule in spec.rules):
             payload = {"name": "n", "value": 1, "data_type": "numeric", "source": "human", "comment": text}
-            text = json.dumps({"T1": {"body": text}, "T2": payload}.get(code, {"x": text}) if "payload" in spec.key else [text])
+            is_object = "payload" in spec.key or any(isinstance(rule, Json) and rule.expected is dict for rule in spec.rules)
+            text = json.dumps({"T1": {"body": text}, "T2": payload}.get(code, {"x": text}) if is_object else [text])
         flags[spec.key] = text
         reply = kz(code, **flags)
         assert reply.get("code") in (

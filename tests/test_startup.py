@@ -39,6 +39,7 @@ def modules_after(*argv: str) -> set[str]:
         ("W1", "--title", "Fix login", "--summary", "Users cannot log in.", "--json"),
         ("G1", "--title", "Trap", "--summary", "It bites.", "--body", "Step around it.", "--json"),
         ("Q2", "--summary", "Good.", "--conclusion", "VERIFIED_ACCEPTABLE", "--json"),
+        ("P3", "--json"),
         ("G2", "--json"),
         ("X5", "--json"),
         ("R0", "--json"),
@@ -50,6 +51,14 @@ def test_a_call_imports_one_family_and_nothing_heavy(argv):
     assert not loaded & (set(HEAVY) - engine)
     families = {name.rpartition(".")[2] for name in loaded if name.startswith("kaizen_components.ops.")}
     assert families <= {"_index", "lifecycle", _index.OPS[argv[0]].module}
+
+
+def test_an_execution_is_recorded_without_what_reads_json_or_delivers():
+    loaded = modules_after("P1", "--agent", "reviewer", "--success", "--time", "1.5", "--json")
+    # Numbers with a fraction take the slower way to canonical JSON.
+    assert not loaded & (set(HEAVY) - {"rfc8785", "sqlite3"})
+    metrics = {name.rpartition(".")[2] for name in loaded if name.startswith("kaizen_components.metrics.")}
+    assert metrics == {"entry", "events", "executions", "naming", "projection", "records", "summary"}
 
 
 def test_the_root_help_imports_no_family():

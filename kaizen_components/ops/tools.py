@@ -12,7 +12,7 @@ from ..fields import JsonObject, Range, RawText, RepoPath, TaskRef, Vocabulary, 
 from ..op import Result, op
 from ..record import Field, Input
 from ..store import Row, Store
-from . import lifecycle
+from . import _index, lifecycle
 from .lifecycle import Listing, Target
 
 GROUPS = ("file", "bash", "search", "agent", "interaction", "planning", "process")
@@ -472,7 +472,7 @@ def output_prune(wanted: Pruning, store: Store) -> Result:
     before = clock.later(-wanted.days * 86_400)
     old = store.list("tool_call", {"created_at": ("<", before)}, columns=("result_blob", "files_json"))
     young = store.list("tool_call", {"created_at": (">=", before)}, columns=("result_blob", "files_json"))
-    needed = _blobs(young) | {row["sha256"] for row in store.list("artifact", columns=("sha256",))}
+    needed = _blobs(young) | _needed_elsewhere(store)
     gone = sorted(name for name in _blobs(old) - needed if (store.plane.blobs / name).is_file())
     freed = sum((store.plane.blobs / name).stat().st_size for name in gone)
     result = Result(files=len(gone), bytes=freed, dry_run=wanted.dry_run)
@@ -484,6 +484,16 @@ def output_prune(wanted: Pruning, store: Store) -> Result:
         for name in gone:
             (store.plane.blobs / name).unlink(missing_ok=True)
     return result
+
+
+def _needed_elsewhere(store: Store) -> set[str]:
+    """The hashes of the files that records of other kinds keep."""
+    kept = {row["sha256"] for row in store.list("artifact", columns=("sha256",))}
+    for kind, entry in _index.KINDS.items():
+        for column in entry.columns:
+            if kind != "tool_call" and column.endswith("_blob"):
+                kept |= {row[column] for row in store.list(kind, columns=(column,))}
+    return kept
 
 
 def _blobs(calls: list[Row]) -> set[str]:

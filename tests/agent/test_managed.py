@@ -610,6 +610,21 @@ def test_old_outputs_are_pruned_and_their_hashes_stay(kz, plane, tools):
     kz.ok("V1", files=True)
 
 
+def test_what_another_record_keeps_is_not_pruned(kz, plane, tools):
+    from kaizen_components import paths
+    from kaizen_components.call import Call, Result
+    from kaizen_components.metrics.records import MetricsAnalysis
+    from kaizen_components.store import Store
+
+    (plane / "a.txt").write_text("one\n", encoding="utf-8")
+    call = tools("edit_file", {"path": "a.txt", "old_string": "one", "new_string": "two"}).call_id
+    [file] = json.loads(kz.ok("N5", id=call)["record"]["files_json"])
+    store = Store(paths.find())
+    analysis = MetricsAnalysis(fingerprint="0" * 64, executions=0, agents=0, analysis_blob=file["diff"])
+    store.perform(Call(op="P5"), lambda: Result(id=store.add(analysis)["id"]))
+    assert kz.ok("N9", days=0)["files"] == 0
+
+
 def test_the_log_is_filtered(kz, plane, tools):
     tools("file_exists", {"path": "a.txt"})
     tools("write_file", {"path": "/etc/passwd", "content": "x"})
