@@ -348,8 +348,8 @@ class _Call:
         return None
 
     def _bound(self, judgement: Judgement) -> str:
-        """SHA-256 of a call as it was judged: its arguments, and what the gate saw behind them."""
-        return hashing.sha256(json.dumps([self._hash(), judgement.bound], sort_keys=True))
+        """SHA-256 of a call as it was judged: its arguments, and what the gate saw behind them. Where the workspace lies is no part of it."""
+        return hashing.sha256(json.dumps([self._hash(), _each(judgement.bound, self._local)], sort_keys=True))
 
     def _hash(self) -> str:
         """What an approval of this call is bound to."""

@@ -67,6 +67,17 @@ OTHERWISE = {
     "improvement_proposal",
     "pii_scan",
     "setting",
+    "agent_execution",
+    "agent_memory",
+    "event_receiver",
+    "metrics_analysis",
+    "optimizer_call",
+    "optimizer_candidate",
+    "optimizer_run",
+    "optimizer_score",
+    "outbox_event",
+    "publication",
+    "recommendation",
 }
 
 

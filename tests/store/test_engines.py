@@ -361,6 +361,8 @@ def session(root: Path, engines, monkeypatch) -> dict:
     monkeypatch.setenv("KAIZEN_REPO_ROOT", str(root))
     monkeypatch.setenv("KAIZEN_CLOCK", "2026-01-01T00:00:00+00:00")
     monkeypatch.setenv("KAIZEN_ID_SEED", "session")
+    # Events name the folder.
+    monkeypatch.setenv("KAIZEN_PROJECT_SLUG", "session")
     monkeypatch.chdir(root)
 
     class Alternating(Kz):
