@@ -122,6 +122,9 @@ def test_redirects_are_kept_with_what_they_open(folder):
 
 
 def test_a_cd_moves_what_follows_it_and_may_have_failed(folder):
+    for text in ("cd sub && a > x", "cd sub || a > x", "cd sub && cat <<E && a > x\nE"):
+        assert str(folder / "sub") in shell.parse(text, str(folder)).redirects[-1].folders, text
+    assert shell.parse("(cd sub && a) > x", str(folder)).redirects[0].folders == (str(folder),)
     line = shell.parse("cd sub && a; b", str(folder))
     here, there = str(folder), str(folder / "sub")
     assert [command.folders for command in line.commands] == [(here,), (there,), (here, there)]

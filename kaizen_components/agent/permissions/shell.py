@@ -277,25 +277,30 @@ class _Walk:
 
     def _redirected(self, node: Any, folders: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         start, after = len(self.line.commands), (folders, folders)
-        rest: list[Any] = []
+        opened, rest = folders, list[Any]()
+        for child in node.children:
+            if child.is_named and not child.type.endswith("_redirect"):
+                after = self._statement(child, folders)
+                if child.type == "list":
+                    # tree-sitter has a redirect around the whole of `cd a && b > c`; bash opens c for the last command, wherever that is.
+                    opened = _joined(folders, *after, *(command.folders for command in self.line.commands[start:]))
         for child in node.children:
             if child.type.endswith("_redirect"):
-                rest += self._redirect(child, folders)
-            elif child.is_named:
-                after = self._statement(child, folders)
+                rest += self._redirect(child, opened)
         if any(
             child.type != "file_redirect" or child.children[0].type == "<" for child in node.children if "redirect" in child.type
         ):
             for at in range(start, len(self.line.commands)):
                 self.line.commands[at] = replace(self.line.commands[at], stdin=True)
+        if not rest:
+            return after
+        # tree-sitter keeps what follows a here-document on its line inside of the redirect.
+        now = _joined(opened, *after)
         for child in rest:
-            # tree-sitter keeps what follows a here-document on its line inside of the redirect.
-            self._statement(child, folders)
-        if rest:
-            for at in range(start, len(self.line.commands)):
-                self.line.commands[at] = replace(self.line.commands[at], stdin=True)
-            return after[1], after[1]
-        return after
+            now = _joined(now, *self._statement(child, now))
+        for at in range(start, len(self.line.commands)):
+            self.line.commands[at] = replace(self.line.commands[at], stdin=True)
+        return now, now
 
     def _redirect(self, node: Any, folders: tuple[str, ...]) -> list[Any]:
         """Note what a redirect opens; what else stands in its node is given back."""
@@ -496,8 +501,8 @@ _NAMES = {
 }
 
 
-def _joined(left: tuple[str, ...], right: tuple[str, ...]) -> tuple[str, ...]:
-    found = tuple(dict.fromkeys((*left, *right)))
+def _joined(*several: tuple[str, ...]) -> tuple[str, ...]:
+    found = tuple(dict.fromkeys(folder for folders in several for folder in folders))
     if len(found) > MOST_FOLDERS:
         raise Unjudged("it changes the folder too often")
     return found
