@@ -91,7 +91,7 @@ def unknown(name: str, known: Iterable[str]) -> denial.ToolUnknown:
         f"Did you mean {' or '.join(near)}?" if near else "List the tools: python kaizen.py N1",
         message=f"There is no tool {shorten(name)!r}.",
         tool=name,
-        nearest=near,
+        **({"nearest": near} if near else {}),
     )
 
 

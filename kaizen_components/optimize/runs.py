@@ -534,6 +534,9 @@ def view(result: Mapping[str, Any]) -> str:
         )
     for name in ("baseline", "winner"):
         found = result[name]
+        if name == "winner" and found == result["baseline"]:
+            # A tie is no win: nothing to name.
+            continue
         if found is not None and found["validation_score"] is not None:
             said = f"candidate {found['number']}, {found['validation_score']:.4g} on validation cases"
             lines += [f"{name.capitalize()}: {said}", f"  {found['path']}"]

@@ -133,6 +133,7 @@ def test_arguments_that_the_tool_does_not_take_are_refused_by_name(kz, tools, ar
 def test_a_name_that_is_no_tool_is_refused_with_the_nearest(kz):
     reply = kz.denied("DENIED_TOOL_UNKNOWN", "N2", tool="read_fil", payload_json="{}")
     assert "read_file" in reply["nearest"]
+    assert "nearest" not in kz.denied("DENIED_TOOL_UNKNOWN", "N2", tool="zzzzzzzz", payload_json="{}")
 
 
 def test_a_secret_in_an_argument_is_masked_in_the_record_alone(kz, plane, tools):

@@ -145,6 +145,8 @@ def test_a_tie_on_validation_leaves_the_baseline_and_proposes_nothing(kz):
     assert kz.ok("O6")["records"] == []
     # The held-out cases were left alone: there was nothing to compare.
     assert reply["calls"] == 3 * reply["cases"]["validation"]
+    text = compared(kz, "say that", "say this", _text=True).stdout
+    assert "Baseline: candidate 0" in text and "Winner" not in text
 
 
 def test_a_tie_on_held_out_cases_is_not_called_a_win(kz, plane):
